@@ -1,0 +1,102 @@
+//! What a running subtask tells of itself: counters it alone writes and anybody may read.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::time::NO_WATERMARK;
+
+macro_rules! status {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The live counters of one subtask of one source, operator or sink. Written once a batch, not once a record.
+        #[derive(Debug)]
+        pub struct Status {
+            $($(#[$doc])* pub $name: Counter,)*
+            watermark: AtomicI64,
+        }
+
+        /// A copy of a [`Status`] at one moment.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct StatusSnapshot {
+            $($(#[$doc])* pub $name: u64,)*
+            /// The watermark, milliseconds since the Unix epoch.
+            pub watermark: i64,
+        }
+
+        impl Default for Status {
+            fn default() -> Status {
+                Status { $($name: Counter::default(),)* watermark: AtomicI64::new(NO_WATERMARK) }
+            }
+        }
+
+        impl Default for StatusSnapshot {
+            fn default() -> StatusSnapshot {
+                StatusSnapshot { $($name: 0,)* watermark: NO_WATERMARK }
+            }
+        }
+
+        impl Status {
+            /// All counters now.
+            pub fn snapshot(&self) -> StatusSnapshot {
+                StatusSnapshot { $($name: self.$name.get(),)* watermark: self.watermark.load(Ordering::Relaxed) }
+            }
+        }
+
+        impl StatusSnapshot {
+            /// Counters added up, the lower watermark: how an operator is shown over its subtasks.
+            #[must_use]
+            pub fn plus(self, other: StatusSnapshot) -> StatusSnapshot {
+                StatusSnapshot {
+                    $($name: self.$name + other.$name,)*
+                    watermark: self.watermark.min(other.watermark),
+                }
+            }
+        }
+    };
+}
+
+status! {
+    /// Rows that came in.
+    records_in,
+    /// Rows that went out.
+    records_out,
+    /// Batches that came in.
+    batches_in,
+    /// Bytes that came in, as [`crate::Batch::bytes`] counts them.
+    bytes_in,
+    /// Bytes that went out.
+    bytes_out,
+    /// Rows that no operator takes: emitted on an output that the job file leaves unconnected.
+    records_unconnected,
+    /// Nanoseconds in which the subtask worked; shared by all of a chain.
+    busy_ns,
+    /// Nanoseconds in which the subtask waited for input; shared by all of a chain.
+    idle_ns,
+    /// Nanoseconds in which the subtask waited for room downstream; shared by all of a chain.
+    backpressured_ns,
+    /// Nanoseconds inside the operator, downstream work and waiting excluded.
+    operator_ns,
+    /// 1 when the subtask has finished.
+    finished,
+}
+
+impl Status {
+    /// Publishes the watermark.
+    pub fn set_watermark(&self, watermark: i64) {
+        self.watermark.store(watermark, Ordering::Relaxed);
+    }
+}
+
+/// A count with one writer and any readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The count now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

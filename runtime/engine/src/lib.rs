@@ -1,0 +1,1 @@
+//! Subtasks, channels and the path of a record.

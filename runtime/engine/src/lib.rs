@@ -1,1 +1,43 @@
-//! Subtasks, channels and the path of a record.
+//! Runs a job: subtasks on tokio, the channels between them, and the path of a record through them.
+//!
+//! ```text
+//! source -> chain of operators -> router -> channel -> gate -> chain of operators -> ... -> sink
+//! ```
+//!
+//! A [`Job`] is a checked logical graph with the sources, operators and sinks to put at its nodes. [`start`] unfolds it,
+//! makes every instance, wires them and spawns one tokio task a subtask; [`Running`] watches and ends it. The engine knows
+//! operators only as `core::Operator`: it runs native ones in its tests and components in the product.
+//!
+//! # Layout
+//!
+//! - `start`: unfolds the graph, makes instances, spawns subtasks, commits at the end.
+//! - `subtask`: the loop of one subtask; `head` is where its rows come from (a source or an input gate).
+//! - `chain`: the operators and sinks of one subtask, called in turn; `timers` is what they set timers in.
+//! - `router`, `channel`, `gate`: from the end of one chain to the head of the next.
+//! - `job`, `running`, `error`, `clock`: what a caller sees.
+//!
+//! # Invariants
+//!
+//! - Order holds for each (sending subtask, receiving subtask): one bounded channel a pair, one builder a channel.
+//! - Nothing on the path of a record is shared between subtasks but channels; a lock is taken once a batch at most.
+//! - A subtask yields to the executor after each turn (one batch).
+//! - The first error wins: it cancels all subtasks, and a subtask that merely lost its neighbour reports nothing.
+
+mod chain;
+mod channel;
+mod clock;
+mod error;
+mod gate;
+mod head;
+mod job;
+mod router;
+mod running;
+mod start;
+mod subtask;
+mod timers;
+
+pub use clock::SystemClock;
+pub use error::{Cause, JobError};
+pub use job::{Job, Settings, SourceSpec};
+pub use running::{Handle, NodeProgress, Progress, Running, Summary};
+pub use start::start;

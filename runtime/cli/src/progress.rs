@@ -1,0 +1,169 @@
+//! Decides how a running job and a job's end are shown: a table for people, an object for programs.
+
+mod live;
+mod report;
+
+use std::time::Duration;
+
+pub use live::Live;
+pub use report::{Ending, report};
+use wasmill_core::{graph::Role, status::StatusSnapshot};
+use wasmill_engine::{NodeProgress, Progress};
+
+use crate::format;
+
+/// A row a node: what it did since `before`, or since the start. Rates are what a source sends and what all others
+/// receive; shares are of the time of all subtasks; nodes of one chain share a subtask, and so its time.
+pub fn table(now: &Progress, before: Option<&Progress>) -> String {
+    let window = now.elapsed.saturating_sub(before.map_or(Duration::ZERO, |before| before.elapsed));
+    let rows = now.nodes.iter().enumerate().map(|(i, node)| {
+        let before = before.and_then(|before| before.nodes.get(i)).map(total).unwrap_or_default();
+        row(node, before, window)
+    });
+    let rows: Vec<[String; COLUMNS.len()]> =
+        std::iter::once(COLUMNS.map(|(title, _)| title.to_string())).chain(rows).collect();
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for ((cell, (_, align)), width) in row.iter().zip(COLUMNS).zip(&widths) {
+            match align {
+                Align::Left => line.push_str(&format!("{cell:<width$}  ")),
+                Align::Right => line.push_str(&format!("{cell:>width$}  ")),
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[derive(Clone, Copy)]
+enum Align {
+    Left,
+    Right,
+}
+
+const COLUMNS: [(&str, Align); 9] = [
+    ("node", Align::Left),
+    ("subtasks", Align::Right),
+    ("records in", Align::Right),
+    ("records out", Align::Right),
+    ("rate", Align::Right),
+    ("busy", Align::Right),
+    ("idle", Align::Right),
+    ("backpressured", Align::Right),
+    ("watermark", Align::Left),
+];
+
+fn row(node: &NodeProgress, before: StatusSnapshot, window: Duration) -> [String; COLUMNS.len()] {
+    let now = total(node);
+    let since = |now: u64, before: u64| now.saturating_sub(before);
+    let moved = match node.role {
+        Role::Source => since(now.records_out, before.records_out),
+        Role::Operator | Role::Sink => since(now.records_in, before.records_in),
+    };
+    let (busy, idle) = (since(now.busy_ns, before.busy_ns), since(now.idle_ns, before.idle_ns));
+    let backpressured = since(now.backpressured_ns, before.backpressured_ns);
+    let time = busy.saturating_add(idle).saturating_add(backpressured);
+    let subtasks = node.subtasks.len();
+    [
+        node.id.clone(),
+        if now.finished == 0 { subtasks.to_string() } else { format!("{}/{subtasks} done", now.finished) },
+        if node.role == Role::Source { String::new() } else { format::count(now.records_in) },
+        if node.role == Role::Sink { String::new() } else { format::count(now.records_out) },
+        if window.is_zero() { String::new() } else { format::rate(moved as f64 / window.as_secs_f64()) },
+        format::share(busy, time),
+        format::share(idle, time),
+        format::share(backpressured, time),
+        format::watermark(now.watermark),
+    ]
+}
+
+/// The counters of all subtasks of a node added up, with the lowest watermark.
+pub fn total(node: &NodeProgress) -> StatusSnapshot {
+    node.subtasks.iter().copied().reduce(StatusSnapshot::plus).unwrap_or_default()
+}
+
+/// Rows that operators emitted on outputs that go nowhere, a line an operator that has any.
+pub fn unconnected(progress: &Progress) -> Vec<String> {
+    let lines = progress.nodes.iter().map(|node| (node, total(node).records_unconnected));
+    lines
+        .filter(|(_, records)| *records > 0)
+        .map(|(node, records)| {
+            let records = format::count(records);
+            format!("{records} records of `{}` went nowhere: the job connects nothing to the output they are on", node.id)
+        })
+        .collect()
+}
+
+/// Cuts every line to `width` characters, so that a narrow terminal shows a table and not a tangle.
+fn clip(text: &str, width: usize) -> String {
+    let lines: Vec<String> = text.lines().map(|line| line.chars().take(width).collect()).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn snapshot(records: (u64, u64), times: (u64, u64, u64), watermark: i64) -> StatusSnapshot {
+        StatusSnapshot {
+            records_in: records.0,
+            records_out: records.1,
+            busy_ns: times.0,
+            idle_ns: times.1,
+            backpressured_ns: times.2,
+            watermark,
+            ..StatusSnapshot::default()
+        }
+    }
+
+    pub(crate) fn progress() -> Progress {
+        let done = StatusSnapshot { finished: 1, ..snapshot((0, 1500), (1, 1, 2), i64::MAX) };
+        let node = |id: &str, role, subtasks| NodeProgress { id: id.to_string(), role, subtasks };
+        Progress {
+            elapsed: Duration::from_millis(2000),
+            nodes: vec![
+                node("lines", Role::Source, vec![done, snapshot((0, 500), (1, 3, 0), 1_700_000_000_000)]),
+                node("count", Role::Operator, vec![snapshot((2000, 7), (0, 0, 0), i64::MIN)]),
+                node("out", Role::Sink, vec![snapshot((7, 0), (1, 99, 0), 0)]),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_says_what_happened() {
+        let expected = "\
+node   subtasks  records in  records out     rate  busy  idle  backpressured  watermark
+lines  1/2 done                    2,000  1.00k/s   25%   50%            25%  2023-11-14T22:13:20.000Z
+count         1       2,000            7  1.00k/s     -     -              -  -
+out           1           7                3.50/s    1%   99%             0%  1970-01-01T00:00:00.000Z
+";
+        assert_eq!(table(&progress(), None), expected);
+    }
+
+    #[test]
+    fn rates_and_shares_are_of_the_window() {
+        let before = progress();
+        let mut now = progress();
+        now.elapsed += Duration::from_millis(500);
+        now.nodes[2].subtasks[0] = snapshot((107, 0), (4, 100, 0), 0);
+        let table = table(&now, Some(&before));
+        let line: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(line, ["out", "1", "107", "200/s", "75%", "25%", "0%", "1970-01-01T00:00:00.000Z"]);
+    }
+
+    #[test]
+    fn rows_that_go_nowhere_are_told() {
+        let mut progress = progress();
+        assert_eq!(unconnected(&progress), Vec::<String>::new());
+        progress.nodes[1].subtasks[0].records_unconnected = 1200;
+        assert!(unconnected(&progress)[0].starts_with("1,200 records of `count` went nowhere"));
+    }
+
+    #[test]
+    fn lines_are_clipped_by_characters() {
+        assert_eq!(clip("äöü\nab", 2), "äö\nab");
+    }
+}

@@ -30,7 +30,7 @@ Examples:
   wasmill check my-operator/job.toml   find everything that is wrong with a job
   wasmill run my-operator/job.toml     run it
 
-`wasmill --help` lists exit codes and environment variables; `wasmill help COMMAND` teaches a command.";
+`wasmill --help` lists exit codes and environment variables, `wasmill help COMMAND` teaches a command.";
 
 /// Keep the table equal to `Exit::HELP`; a test compares them.
 const AFTER_LONG_HELP: &str = "\
@@ -52,7 +52,8 @@ Exit codes:
   130  ended by Ctrl-C or SIGTERM
 
 Environment:
-  WASMILL_CACHE  folder of compiled components (default: $XDG_CACHE_HOME/wasmill, else ~/.cache/wasmill)
+  WASMILL_CACHE  folder of compiled components
+                 (default: $XDG_CACHE_HOME/wasmill, else ~/.cache/wasmill)
   WASMILL_LOG    what is logged, as `level` or `target=level,...` (default: warn)
   WASMILL_SDK    folder of the Rust guest SDK, for `wasmill new`
   NO_COLOR       no colours, unless `--color always`";
@@ -76,12 +77,10 @@ const HEADING: &str = "Global options";
 
 /// The commands, one file each in [`crate::commands`].
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "documentation here would replace the help that stands at each command")]
 pub enum Command {
-    /// See [`New`].
     New(New),
-    /// See [`Build`].
     Build(Build),
-    /// See [`Completions`].
     Completions(Completions),
 }
 

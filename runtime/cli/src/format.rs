@@ -98,6 +98,19 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Rows of cells as lines in which the cells of a column stand below each other, two spaces apart.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..).map_while(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// Three significant digits for values below 1000.
 fn three_digits(value: f64) -> String {
     match value {
@@ -155,6 +168,13 @@ mod tests {
         assert_eq!(watermark(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
         assert_eq!(watermark(253_402_300_800_000), "253402300800000 ms");
         assert_eq!(watermark(i64::MAX - 1), "9223372036854775806 ms");
+    }
+
+    #[test]
+    fn cells_of_a_column_stand_below_each_other() {
+        let rows = [vec!["ä", "bb", "c"], vec!["aaa", "b"]].map(|row| row.into_iter().map(str::to_string).collect());
+        assert_eq!(columns(&rows), "ä    bb  c\naaa  b\n");
+        assert_eq!(columns(&[]), "");
     }
 
     #[test]

@@ -1,1 +1,2 @@
 //! A WebAssembly component becomes an operator.
+mod bindings;

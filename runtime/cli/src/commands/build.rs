@@ -48,7 +48,7 @@ impl Build {
         let component = self.path.join(format!("{}.wasm", package.name));
         let size = replace(&artifact, &component)?;
         talk.done("Built", format_args!("{} ({})", component.display(), format::bytes(size)));
-        let text = inspect::text(&component, "{}").map_err(|failure| {
+        let text = inspect::text(&component).map_err(|failure| {
             failure.hint("the component was built, but Wasmill cannot use it: does the project use `wasmill-sdk`?")
         })?;
         talk::print(&text)?;
@@ -87,19 +87,23 @@ fn package(folder: &Path) -> Result<Package, Failure> {
 fn package_in(metadata: &Value, manifest: &Path) -> Result<Package, Failure> {
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let here = |package: &&Value| package["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest);
+    let makes_component = |package: &Value| package["targets"].as_array().is_some_and(|all| all.iter().any(is_cdylib));
     let Some(package) = packages.iter().find(here) else {
-        let members: Vec<String> = packages.iter().filter_map(|package| {
+        let folders = packages.iter().filter(|package| makes_component(package)).filter_map(|package| {
             let folder = Path::new(package["manifest_path"].as_str()?).parent()?;
             Some(format!("\n    {}", folder.display()))
-        }).collect();
+        });
+        let hint = match folders.collect::<String>() {
+            none if none.is_empty() => "none of its members makes a component".to_string(),
+            folders => format!("build one of its members:{folders}"),
+        };
         let text = format!("`{}` is a workspace and names no package of its own", manifest.display());
-        return Err(Failure::usage(text).hint(format_args!("build one of its members:{}", members.concat())));
+        return Err(Failure::usage(text).hint(hint));
     };
     let (Some(id), Some(name)) = (package["id"].as_str(), package["name"].as_str()) else {
         return Err(Failure::message("`cargo metadata` names a package without id or name"));
     };
-    let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if !targets.iter().any(is_cdylib) {
+    if !makes_component(package) {
         return Err(Failure::message(format_args!("the package `{name}` does not make a component: it is no `cdylib`"))
             .hint(format_args!("write this in `{}`:\n    [lib]\n    crate-type = [\"cdylib\"]", manifest.display())));
     }
@@ -206,8 +210,9 @@ mod tests {
     fn a_package_is_found_by_its_manifest() {
         let package = package_in(&metadata("cdylib"), Path::new("/a/Cargo.toml")).unwrap();
         assert_eq!(package.name, "my-op");
-        let workspace = package_in(&metadata("cdylib"), Path::new("/Cargo.toml")).unwrap_err();
-        assert!(workspace.hint.unwrap().contains("\n    /a"));
+        let workspace = |crate_type| package_in(&metadata(crate_type), Path::new("/Cargo.toml")).unwrap_err();
+        assert_eq!(workspace("cdylib").hint.unwrap(), "build one of its members:\n    /a");
+        assert_eq!(workspace("lib").hint.unwrap(), "none of its members makes a component");
     }
 
     #[test]

@@ -22,8 +22,8 @@ Examples:
   wasmill new count --template keyed     an operator with keyed state
   wasmill new ops/count --sdk ~/wasmill/guest-sdk/rust
 
-The guest SDK `wasmill-sdk` is a folder on this machine: --sdk, else $WASMILL_SDK, else the source tree that this binary
-was built from.")]
+The guest SDK `wasmill-sdk` is a folder on this machine: --sdk, else $WASMILL_SDK, else in the source
+tree that this binary was built from.")]
 pub struct New {
     /// Folder to make; its last part names the project
     pub name: PathBuf,

@@ -1,0 +1,47 @@
+//! The floor: each workload as a plain loop of one thread, no engine. Also the independent source of the counts and sums
+//! that every other variant must reproduce.
+
+use std::{collections::HashMap, hint::black_box};
+
+use crate::workload::{KEYS, Outcome};
+
+/// The finaliser of splitmix64: the generator of all workloads, as in the peers' benchmarks.
+fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Every row once; the sum of row numbers.
+pub(crate) fn pass(records: u64) -> Outcome {
+    let sum = (0..records).fold(0u64, |sum, i| sum.wrapping_add(black_box(i)));
+    Outcome { rows: records, sum }
+}
+
+/// W2: rows over [`KEYS`] keys; the sum of each row's running count.
+pub(crate) fn keyed_count(records: u64) -> Outcome {
+    let mut counts: HashMap<u64, u64> = HashMap::with_capacity(KEYS as usize);
+    let mut sum = 0u64;
+    for i in 0..records {
+        let count = counts.entry((mix(i) >> 1) % KEYS).or_default();
+        *count += 1;
+        sum = sum.wrapping_add(*count);
+    }
+    Outcome { rows: records, sum }
+}
+
+/// Distinct words, and all words.
+pub(crate) fn word_count(lines: &[Vec<u8>], repeats: u64) -> Outcome {
+    let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
+    for _ in 0..repeats {
+        for line in lines {
+            let words = line.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+            for word in words {
+                let word = word.to_ascii_lowercase();
+                *counts.entry(word).or_default() += 1;
+            }
+        }
+    }
+    Outcome { rows: counts.len() as u64, sum: counts.values().sum() }
+}

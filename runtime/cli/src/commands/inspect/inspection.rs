@@ -1,0 +1,194 @@
+//! Holds what was found in a component, and shows it as text and as JSON.
+
+use std::{path::{Path, PathBuf}, time::{Duration, Instant}};
+
+use serde_json::{Value, json};
+use wasmill_core::{
+    Codec, Description,
+    description::{Columns, InputDescription, OutputDescription, StateDescription, StateScope},
+    time::TimeDomain,
+};
+
+use crate::{
+    components,
+    exit::{Exit, Failure},
+    format,
+};
+
+/// What was found in a component.
+#[derive(Debug)]
+pub(super) struct Inspection {
+    path: PathBuf,
+    size: u64,
+    loaded_in: Duration,
+    from_cache: bool,
+    imports: Vec<String>,
+    refused: Vec<String>,
+    exports: Vec<String>,
+    description: Result<Description, String>,
+}
+
+impl Inspection {
+    /// Shows it to a person.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let path = self.path.display();
+        match &self.description {
+            Ok(description) => text.push_str(&format!("{} {} ({path})\n", description.name, description.version)),
+            Err(_) => text.push_str(&format!("{path}\n")),
+        }
+        let code = if self.from_cache { "compiled code from the cache, loaded in" } else { "compiled in" };
+        text.push_str(&format!("{}, {code} {}\n", format::bytes(self.size), format::duration(self.loaded_in)));
+        if let Ok(description) = &self.description {
+            section(&mut text, "inputs", description.inputs.iter().map(input).collect());
+            section(&mut text, "outputs", description.outputs.iter().map(output).collect());
+            section(&mut text, "states", description.states.iter().map(state).collect());
+            let timers = description.timers.iter().map(|&domain| vec![time_domain(domain).to_string()]).collect();
+            section(&mut text, "timers", timers);
+        }
+        let refused = |import: &String| if self.refused.contains(import) { "refused" } else { "granted" };
+        let imports = self.imports.iter().map(|import| vec![refused(import).to_string(), import.clone()]).collect();
+        section(&mut text, "imports", imports);
+        section(&mut text, "exports", self.exports.iter().map(|export| vec![export.clone()]).collect());
+        text
+    }
+
+    /// Shows it to a program.
+    pub(super) fn json(&self) -> Value {
+        let description = self.description.as_ref().ok().map(|description| {
+            json!({
+                "name": description.name,
+                "version": description.version,
+                "inputs": description.inputs.iter().map(|input| json!({
+                    "name": input.name,
+                    "keyed": input.keyed,
+                    "columns": columns(input.columns),
+                    "key": codec_json(&input.key),
+                    "value": codec_json(&input.value),
+                })).collect::<Vec<_>>(),
+                "outputs": description.outputs.iter().map(|output| json!({
+                    "name": output.name,
+                    "key": codec_json(&output.key),
+                    "value": codec_json(&output.value),
+                })).collect::<Vec<_>>(),
+                "states": description.states.iter().map(|state| json!({
+                    "name": state.name,
+                    "kind": state.kind.name(),
+                    "scope": scope(state.scope),
+                    "key": codec_json(&state.key),
+                    "map_key": codec_json(&state.map_key),
+                    "value": codec_json(&state.value),
+                    "schema_version": state.schema_version,
+                    "ttl": state.ttl.map(|ttl| json!({
+                        "milliseconds": ttl.milliseconds,
+                        "domain": time_domain(ttl.domain),
+                    })),
+                })).collect::<Vec<_>>(),
+                "timers": description.timers.iter().map(|&domain| time_domain(domain)).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "component": self.path.to_string_lossy(),
+            "size_bytes": self.size,
+            "load_us": u64::try_from(self.loaded_in.as_micros()).unwrap_or(u64::MAX),
+            "from_cache": self.from_cache,
+            "description": description,
+            "error": self.description.as_ref().err(),
+            "imports": self.imports,
+            "refused_imports": self.refused,
+            "exports": self.exports,
+        })
+    }
+
+    /// Whether a job could use the component.
+    ///
+    /// # Errors
+    /// Why not: imports that are refused, or what the operator says against the configuration.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        let path = self.path.display();
+        if !self.refused.is_empty() {
+            let message = format!("`{path}` imports what no job can grant: {}", self.refused.join(", "));
+            return Err(Failure::new(Exit::Invalid, anyhow::anyhow!(message))
+                .hint("an operator has no files, no network and no environment: build it without them"));
+        }
+        match &self.description {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::new(Exit::Invalid, anyhow::anyhow!("`{path}`: {error}"))),
+        }
+    }
+}
+
+/// A titled block of aligned columns; nothing where there are no rows.
+fn section(text: &mut String, title: &str, rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n{title}\n"));
+    for line in format::columns(&rows).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+}
+
+fn input(input: &InputDescription) -> Vec<String> {
+    let keyed = if input.keyed { "keyed" } else { "not keyed" };
+    let columns = columns(input.columns);
+    let columns = if columns.is_empty() { "no column".to_string() } else { columns.join(", ") };
+    vec![
+        input.name.clone(),
+        keyed.to_string(),
+        format!("key {}", codec(&input.key)),
+        format!("value {}", codec(&input.value)),
+        format!("reads {columns}"),
+    ]
+}
+
+fn output(output: &OutputDescription) -> Vec<String> {
+    vec![output.name.clone(), format!("key {}", codec(&output.key)), format!("value {}", codec(&output.value))]
+}
+
+fn state(state: &StateDescription) -> Vec<String> {
+    let mut row = vec![
+        state.name.clone(),
+        format!("{} {}", scope(state.scope), state.kind.name()),
+        format!("key {}", codec(&state.key)),
+        format!("value {}", codec(&state.value)),
+        format!("schema version {}", state.schema_version),
+    ];
+    if let Some(ttl) = state.ttl {
+        let lasts = format::duration(Duration::from_millis(ttl.milliseconds));
+        row.push(format!("expires after {lasts} of {}", time_domain(ttl.domain)));
+    }
+    row
+}
+
+fn columns(columns: Columns) -> Vec<&'static str> {
+    let all = [
+        (columns.timestamps, "timestamps"),
+        (columns.keys, "keys"),
+        (columns.values, "values"),
+        (columns.headers, "headers"),
+    ];
+    all.into_iter().filter_map(|(read, name)| read.then_some(name)).collect()
+}
+
+fn codec(codec: &Codec) -> String {
+    if codec.schema.is_empty() { codec.name.clone() } else { format!("{} ({})", codec.name, codec.schema) }
+}
+
+fn codec_json(codec: &Codec) -> Value {
+    json!({ "name": codec.name, "schema": codec.schema })
+}
+
+fn scope(scope: StateScope) -> &'static str {
+    match scope {
+        StateScope::Keyed => "keyed",
+        StateScope::Broadcast => "broadcast",
+    }
+}
+
+fn time_domain(domain: TimeDomain) -> &'static str {
+    match domain {
+        TimeDomain::EventTime => "event-time",
+        TimeDomain::ProcessingTime => "processing-time",
+    }
+}

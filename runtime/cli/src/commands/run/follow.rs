@@ -1,0 +1,98 @@
+//! Follows a job from its start to its end: progress, Ctrl-C, the summary.
+
+use std::pin::pin;
+
+use anyhow::Context;
+use wasmill_engine::{Handle, Job, JobError, Summary};
+
+use super::interrupts::Interrupts;
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    format,
+    progress::{self, Ending, Live},
+    talk::{self, Talk},
+};
+
+/// How a run is shown.
+pub(super) struct Shown {
+    /// Whether a table follows the job on the terminal.
+    pub(super) live: bool,
+    /// Whether the report goes to standard output.
+    pub(super) json: bool,
+}
+
+/// Runs a job to its end.
+pub(super) async fn follow(job: Job, shown: Shown, talk: &Talk) -> Outcome {
+    let name = job.name.job.to_string();
+    let mut interrupts = Interrupts::new().context("cannot listen for Ctrl-C")?;
+    tracing::info!("job `{name}` starts");
+    let started = tokio::select! {
+        started = wasmill_engine::start(job) => started,
+        () = interrupts.next() => return Ok(Exit::Interrupted),
+    };
+    let running = started.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let handle = running.handle();
+    let live = shown.live.then(|| Live::start(talk, name.clone(), handle.clone()));
+    let mut end = pin!(running.wait());
+    let mut interrupted = false;
+    let result = loop {
+        tokio::select! {
+            result = &mut end => break Some(result),
+            () = interrupts.next() => {
+                if interrupted {
+                    break None;
+                }
+                interrupted = true;
+                talk.say(format_args!("cancelling job `{name}`; press Ctrl-C again to exit at once"));
+                handle.cancel();
+            }
+        }
+    };
+    if let Some(live) = live {
+        live.stop();
+    }
+    match result {
+        Some(result) => ended(&name, result, &handle, shown.json, talk),
+        // The second Ctrl-C: nothing is waited for.
+        None => Ok(Exit::Interrupted),
+    }
+}
+
+/// Tells how the job ended.
+fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, json: bool, talk: &Talk) -> Outcome {
+    match result {
+        Ok(summary) => {
+            let ending = if summary.cancelled { Ending::Cancelled } else { Ending::Finished };
+            summarize(name, &summary, talk);
+            if json {
+                talk::print(&progress::report(name, &ending, &summary.progress, &summary.targets).to_string())?;
+            }
+            Ok(if summary.cancelled { Exit::Interrupted } else { Exit::Done })
+        }
+        Err(error) => {
+            if json {
+                let ending = Ending::Failed(error.to_string());
+                talk::print(&progress::report(name, &ending, &handle.progress(), &[]).to_string())?;
+            }
+            Err(Failure::new(Exit::Failed, error))
+        }
+    }
+}
+
+fn summarize(name: &str, summary: &Summary, talk: &Talk) {
+    let elapsed = format::duration(summary.progress.elapsed);
+    if summary.cancelled {
+        talk.warn(format_args!("job `{name}` was cancelled after {elapsed}: no result was written"));
+    } else {
+        talk.done("Finished", format_args!("job `{name}` in {elapsed}"));
+    }
+    talk.say(format_args!("\n{}", progress::table(&summary.progress, None)));
+    for line in progress::unconnected(&summary.progress) {
+        talk.warn(line);
+    }
+    if !summary.cancelled {
+        for (sink, target) in &summary.targets {
+            talk.say(format_args!("result of `{sink}`: {target}"));
+        }
+    }
+}

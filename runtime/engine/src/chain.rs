@@ -6,6 +6,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
+use tokio::task::yield_now;
 use wasmill_core::{
     Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status,
     sink::Committable,
@@ -152,7 +153,9 @@ impl Chain {
                     let call = body.operator.snapshot(time, epoch);
                     down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
                     let step = |error: OperatorError| Stop::at(&link.place, error);
-                    while !body.operator.snapshot_step(STEP_BYTES).await.map_err(step)? {}
+                    while !body.operator.snapshot_step(STEP_BYTES).await.map_err(step)? {
+                        yield_now().await;
+                    }
                     body.state.seal();
                 }
                 Body::Sink(sink) => {
@@ -174,6 +177,8 @@ async fn fire(link: &mut Link, down: &mut Downstream<'_>, domain: TimeDomain, no
         let time = CallTime { watermark: body.watermark, processing_time: down.clock.now() };
         let call = body.operator.on_timers(time, domain, due);
         down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+        // An operator may set due timers for ever; the job can still be cancelled.
+        yield_now().await;
     }
     match body.timers.over_quota() {
         Some(over) => Err(Stop::at(&link.place, over)),

@@ -29,7 +29,7 @@ pub(crate) enum Head {
     /// Rows come from other subtasks.
     Gate(InputGate),
     /// Rows come from outside.
-    Source(SourceHead),
+    Source(Box<SourceHead>),
 }
 
 impl Head {

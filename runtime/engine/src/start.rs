@@ -123,7 +123,7 @@ impl Maker<'_> {
         };
         let outputs: Vec<Vec<Vec<Target>>> = linked.iter().map(|&node| targets(node)).collect();
         let head = match is_source {
-            true => Head::Source(self.source(nodes[0])?),
+            true => Head::Source(Box::new(self.source(nodes[0])?)),
             false => Head::Gate(InputGate::new(wires.receivers(self.chain, self.index))),
         };
         let mut links = Vec::new();

@@ -162,10 +162,13 @@ pub fn identity() -> Arc<dyn OperatorFactory> {
     })
 }
 
+/// Rows by sink subtask.
+pub type BySubtask = BTreeMap<u32, Vec<(String, u64)>>;
+
 /// Rows by sink subtask, in the order they came; `committed` once the job has.
 #[derive(Default, Clone)]
 pub struct Collected {
-    pub rows: Arc<Mutex<BTreeMap<u32, Vec<(String, u64)>>>>,
+    pub rows: Arc<Mutex<BySubtask>>,
     pub committed: Arc<Mutex<Vec<Vec<u8>>>>,
     pub discarded: Arc<Mutex<u32>>,
     pub delay: Duration,

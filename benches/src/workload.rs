@@ -1,0 +1,153 @@
+//! The workloads: what runs at each node, in which shape, and what must come out.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use wasmill_connectors::generator::GeneratorSource;
+use wasmill_core::{
+    JobName, MaxParallelism, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
+    graph::{Edge, Exchange, LogicalGraph, Node, Role},
+};
+use wasmill_engine::{Job, Settings, SourceSpec, SystemClock};
+
+use crate::{
+    ends::{Checksum, Lines, novels},
+    operators::{Operators, Variant},
+    plain,
+};
+
+/// Keys of the keyed count.
+pub(crate) const KEYS: u64 = 100_000;
+
+/// Words in one pass over the novels.
+const WORDS: u64 = 729_531;
+
+/// What comes out of a workload: the same for every variant at the same number of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// Rows that reached the sink.
+    pub(crate) rows: u64,
+    /// The sum of their values.
+    pub(crate) sum: u64,
+}
+
+/// A workload by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Workload {
+    /// Generator, one operator that passes rows on, sink: all in one chain.
+    Pass,
+    /// The same with a channel before the operator.
+    PassChannel,
+    /// Rows over 100,000 keys, hashed into a count a key in value state, each count emitted.
+    W2,
+    /// Words of the six novels, hashed into a count a word, emitted at the end; a record is a word.
+    Words,
+}
+
+impl Workload {
+    /// All of them.
+    pub(crate) const ALL: [Workload; 4] = [Workload::Pass, Workload::PassChannel, Workload::W2, Workload::Words];
+
+    /// The name on the command line and in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Workload::Pass => "pass",
+            Workload::PassChannel => "pass-channel",
+            Workload::W2 => "w2",
+            Workload::Words => "words",
+        }
+    }
+
+    /// Records of a run of usual length: a few seconds at most.
+    pub(crate) fn records(self, scale: f64) -> u64 {
+        let records = match self {
+            Workload::Pass | Workload::PassChannel => 40_000_000.0,
+            Workload::W2 => 40_000_000.0,
+            Workload::Words => 20.0 * WORDS as f64,
+        };
+        self.whole((records * scale) as u64)
+    }
+
+    /// The nearest number of records that the workload can have.
+    fn whole(self, records: u64) -> u64 {
+        match self {
+            Workload::Words => (records / WORDS).max(1) * WORDS,
+            _ => records.max(1),
+        }
+    }
+
+    /// Runs it as a plain loop; the outcome that every variant must have.
+    pub(crate) fn plain(self, records: u64) -> Result<Outcome> {
+        Ok(match self {
+            Workload::Pass | Workload::PassChannel => plain::pass(records),
+            Workload::W2 => plain::keyed_count(records),
+            Workload::Words => plain::word_count(&novels()?, records / WORDS),
+        })
+    }
+
+    /// The job, and the sink to read the outcome from.
+    pub(crate) fn job(self, variant: Variant, parallelism: u32, records: u64, state: &Path) -> Result<(Job, Checksum)> {
+        let name = JobName::local(self.name());
+        let operators = Operators::new(variant, name.clone())?;
+        let generator = |keys| -> Arc<dyn SourceFactory> { Arc::new(GeneratorSource::counting(records, keys)) };
+        let (source, nodes): (_, Vec<(&str, Exchange, Arc<dyn OperatorFactory>)>) = match self {
+            Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
+            Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
+            Workload::W2 => (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)]),
+            Workload::Words => {
+                let lines = Arc::new(Lines { lines: Arc::new(novels()?), repeats: records / WORDS });
+                let split = ("split", Exchange::Forward, operators.split()?);
+                (lines, vec![split, ("count", Exchange::Hash, operators.word_count()?)])
+            }
+        };
+        let sink = Checksum::default();
+        let quota = Quota::new("the benchmark", 8 << 30);
+        let backend = wasmill_state::RedbState::create(state, wasmill_state::StateOptions::new(name.clone()), &quota)
+            .context("the state store")?;
+        Ok((assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota), sink))
+    }
+}
+
+/// A job in a line.
+fn assemble(
+    name: JobName,
+    source: Arc<dyn SourceFactory>,
+    operators: Vec<(&str, Exchange, Arc<dyn OperatorFactory>)>,
+    sink: Checksum,
+    state: Arc<dyn StateBackend>,
+    parallelism: u32,
+    quota: Quota,
+) -> Job {
+    let node = |id: &str, role| Node {
+        id: id.to_string(),
+        role,
+        title: String::new(),
+        parallelism,
+        chain: true,
+        outputs: if role == Role::Sink { Vec::new() } else { vec!["out".to_string()] },
+    };
+    let mut nodes = vec![node("source", Role::Source)];
+    let mut edges = Vec::new();
+    let mut at_nodes = BTreeMap::new();
+    for (id, exchange, operator) in operators {
+        edges.push(Edge { from: nodes.len() - 1, output: 0, to: nodes.len(), input: 0, exchange });
+        at_nodes.insert(nodes.len(), operator);
+        nodes.push(node(id, Role::Operator));
+    }
+    let last = nodes.len();
+    edges.push(Edge { from: last - 1, output: 0, to: last, input: 0, exchange: Exchange::Forward });
+    nodes.push(node("sink", Role::Sink));
+    let spec = SourceSpec { factory: source, out_of_orderness: Duration::ZERO, watermark_rows: 1_000 };
+    Job {
+        name,
+        graph: LogicalGraph { nodes, edges, max_parallelism: MaxParallelism::DEFAULT },
+        sources: BTreeMap::from([(0, spec)]),
+        operators: at_nodes,
+        sinks: BTreeMap::from([(last, Arc::new(sink) as Arc<dyn SinkFactory>)]),
+        state,
+        clock: Arc::new(SystemClock),
+        quota,
+        settings: Settings::default(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Whole jobs, run by the `wasmill` command on real input, against results that were computed elsewhere.
+
+mod state;
+mod wordcount;

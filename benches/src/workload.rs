@@ -103,7 +103,7 @@ impl Workload {
         };
         let sink = Checksum::default();
         let quota = Quota::new("the benchmark", 8 << 30);
-        let backend = wasmill_state::RedbState::create(state, wasmill_state::StateOptions::new(name.clone()), &quota)
+        let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone()))
             .context("the state store")?;
         Ok((assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota), sink))
     }

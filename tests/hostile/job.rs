@@ -134,7 +134,7 @@ pub(crate) fn job(operator: ComponentOperator, sink: Arrived, state: &Path) -> J
     let edge = |from, exchange| Edge { from, output: 0, to: from + 1, input: 0, exchange };
     let name = JobName::local("hostile");
     let quota = Quota::new("job `hostile`", 1 << 30);
-    let backend = wasmill_state::RedbState::create(state, Default::default()).expect("state can be made");
+    let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone())).expect("state can be made");
     let source = SourceSpec { factory: Arc::new(Ten), out_of_orderness: Duration::ZERO, watermark_rows: 1_000 };
     Job {
         name,

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::{
-    commands::{Build, Completions, New},
+    commands::{Build, Completions, Inspect, New},
     exit::Outcome,
     talk::{Color, Talk},
 };
@@ -81,6 +81,7 @@ const HEADING: &str = "Global options";
 pub enum Command {
     New(New),
     Build(Build),
+    Inspect(Inspect),
     Completions(Completions),
 }
 
@@ -93,6 +94,7 @@ impl Command {
         match self {
             Command::New(command) => command.run(talk),
             Command::Build(command) => command.run(talk),
+            Command::Inspect(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }

@@ -1,7 +1,10 @@
+//! The commands, one a file.
+
 mod build;
 mod completions;
+mod inspect;
 mod new;
 pub use build::Build;
 pub use completions::Completions;
+pub use inspect::Inspect;
 pub use new::New;
-mod inspect { pub(crate) fn text(_: &std::path::Path, _: &str) -> Result<String, crate::Failure> { Ok(String::new()) } }

@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod components;
 pub mod exit;
 pub mod format;
 pub mod logging;

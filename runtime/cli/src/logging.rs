@@ -36,14 +36,15 @@ pub fn start(talk: &Talk, verbose: u8) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Other crates are heard from `-vv` on only: what they say at `info` is not about the job.
+/// A target covers all that begin with it: `wasmill` the crates here and `wasmill::guest`, where operators speak. Other
+/// crates are heard from `-vv` on only: what they say at `info` is not about the job.
 fn default_filter(quiet: bool, verbose: u8) -> &'static str {
     match (quiet, verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
-        (false, 1) => "warn,wasmill=info,wasmill_host=info,wasmill_engine=info,wasmill_state=info,wasmill_connectors=info,guest=info",
-        (false, 2) => "info,wasmill=debug,wasmill_host=debug,wasmill_engine=debug,wasmill_state=debug,wasmill_connectors=debug,guest=debug",
-        (false, _) => "trace",
+        (false, 1) => "warn,wasmill=info",
+        (false, 2) => "info,wasmill=debug",
+        (false, _) => "debug,wasmill=trace",
     }
 }
 

@@ -78,8 +78,13 @@ impl Talk {
     /// Tells why the command failed: the error, its causes, the hint.
     pub fn failure(&self, failure: &Failure) {
         let mut text = format!("{} {}", self.paint("1;31", "error:"), failure.error);
-        for cause in failure.error.chain().skip(1) {
-            text.push_str(&format!("\n  {} {cause}", self.paint("1", "because:")));
+        let mut said = failure.error.to_string();
+        for cause in failure.error.chain().skip(1).map(ToString::to_string) {
+            // Many errors say their cause themselves.
+            if !said.contains(&cause) {
+                text.push_str(&format!("\n  {} {cause}", self.paint("1", "because:")));
+                said = cause;
+            }
         }
         if let Some(hint) = &failure.hint {
             text.push_str(&format!("\n  {} {hint}", self.paint("1;36", "hint:")));

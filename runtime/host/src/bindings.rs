@@ -3,7 +3,7 @@
 
 // What may suspend the guest is asynchronous; the rest costs a tenth of that.
 wasmtime::component::bindgen!({
-    path: "/tmp/host-wit",
+    path: "../../wit",
     world: "operator",
     imports: {
         "wasmill:operator/output": async | trappable,

@@ -1,8 +1,8 @@
 //! Counts the running time of a call, in ticks, and stops a guest that runs too long.
 //!
-//! A guest looks up when the interruption epoch reaches its deadline, which is always the next tick from when it began or
-//! went on. So what is counted are ticks that passed while it ran. A host call that suspends the guest lets ticks pass
-//! that are not the guest's: the deadline that falls into the wait is forgiven.
+//! A guest looks up when the interruption epoch reaches its deadline, which is always the next tick from when it began
+//! or went on. So what is counted are ticks that passed while it ran. A host call that suspends the guest lets ticks
+//! pass that are not the guest's: the deadline that falls into the wait is forgiven.
 
 use std::{
     future::poll_fn,
@@ -58,7 +58,8 @@ impl Budget {
         let (tick, allowed) = (self.ticks.tick(), self.allowed);
         if self.used > u64::try_from(allowed.as_nanos().div_ceil(tick.as_nanos())).unwrap_or(u64::MAX) {
             let message = format!(
-                "a call ran for {} ticks of {tick:?}, more than its {allowed:?} of running time; give it less to do, or raise the limit",
+                "a call ran for {} ticks of {tick:?}, more than its {allowed:?} of running time; give it less to do, \
+                 or raise the limit",
                 self.used
             );
             return Err(OperatorError::Limit { limit: "call-budget", message });

@@ -1,7 +1,7 @@
 //! Keeps compiled code on disk, by content and by engine, so that a component is compiled once a machine.
 //!
-//! A file is the code as wasmtime serializes it and a trailer of 16 bytes: XXH3 of 64 bits over all that is before, and a
-//! magic number. The name is the SHA-256 of the component's content and of all that wasmtime says its code depends on
+//! A file is the code as wasmtime serializes it and a trailer of 16 bytes: XXH3 of 64 bits over all that is before, and
+//! a magic number. The name is the SHA-256 of the component's content and of all that wasmtime says its code depends on
 //! (version, target, settings), so that a stale file is never looked at. The trailer finds files cut short or damaged.
 
 use std::{
@@ -52,7 +52,8 @@ impl Entry {
     /// Keeps a compiled component. That it cannot be kept is a warning: it will be compiled again.
     pub(crate) fn put(&self, component: &Component) {
         if let Err(error) = self.write(component) {
-            tracing::warn!(file = %self.0.display(), "compiled code is not kept, and will be compiled again next time: {error}");
+            let file = self.0.display();
+            tracing::warn!(%file, "compiled code is not kept, and will be compiled again next time: {error}");
         }
     }
 
@@ -67,10 +68,11 @@ impl Entry {
 
     #[allow(unsafe_code, reason = "wasmtime maps compiled code from files in no other way")]
     fn map(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: the file must be what `Component::serialize` wrote, unchanged. Its name is a hash that only this module
-        // makes, its checksum was verified, files are written aside and renamed but never changed in place, and the
-        // directory belongs to the user alone (`write` makes it so): who can write there can replace this program too.
-        // wasmtime itself refuses code of another version, target or configuration.
+        // SAFETY: the file must be what `Component::serialize` wrote, unchanged while it is mapped. Its name is a hash
+        // that only this module makes, its checksum was verified, and files are written aside and renamed, never
+        // changed in place. The checksum is no defence against forgery: the directory is trusted as the program's own
+        // files are, is named by the user, and is made open to its owner only. wasmtime itself refuses code of another
+        // version, target or configuration.
         unsafe { Component::deserialize_file(engine, &self.0) }
     }
 

@@ -1,7 +1,7 @@
 //! Reads a file, compiles it, and says what it imports and exports.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +29,12 @@ struct Inner {
     from_cache: bool,
     imports: Vec<String>,
     exports: Vec<String>,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component").field("path", &self.0.path).finish_non_exhaustive()
+    }
 }
 
 impl Runtime {

@@ -15,8 +15,9 @@ use crate::{
 };
 
 impl Component {
-    /// What the operator says of itself under `config`, one JSON object. Runs in an instance of its own under `limits`, in
-    /// which time stands at 1970 and random numbers are the same each time; blocks at most for the call budget, twice.
+    /// What the operator says of itself under `config`, one JSON object. Runs in an instance of its own under `limits`,
+    /// in which time stands at 1970 and random numbers are the same each time; blocks at most for the call budget,
+    /// twice.
     ///
     /// # Errors
     /// As [`Component::check`]; [`HostError::Configuration`] when the operator refuses `config`; [`HostError::Describe`]

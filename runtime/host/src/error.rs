@@ -10,7 +10,8 @@ use wasmill_core::OperatorError;
 pub enum HostError {
     /// The process cannot run WebAssembly as configured.
     #[error(
-        "cannot set up the WebAssembly runtime for {max_instances} instances: {message}; ask for fewer instances, or allow the process more address space (`ulimit -v`)"
+        "cannot set up the WebAssembly runtime for {max_instances} instances: {message}; ask for fewer instances, or \
+         allow the process more address space (`ulimit -v`)"
     )]
     Runtime {
         /// How many instances were asked for.
@@ -35,13 +36,21 @@ pub enum HostError {
         found: String,
     },
     /// The file is a module as `wasm32-unknown-unknown` or `wasm32-wasip1` make it.
-    #[error("`{}` is a core module, not a component; build it for the target wasm32-wasip2, or make it a component with `wasm-tools component new`", path.display())]
+    #[error(
+        "`{}` is a core module, not a component; build it for the target wasm32-wasip2, or make it a component \
+         with `wasm-tools component new`",
+        path.display()
+    )]
     CoreModule {
         /// The file.
         path: PathBuf,
     },
     /// The component is invalid or uses what wasmtime does not know.
-    #[error("cannot compile the component `{}`: {message}; build it again, with a toolchain that this version of Wasmill supports", path.display())]
+    #[error(
+        "cannot compile the component `{}`: {message}; build it again, with a toolchain that this version of \
+         Wasmill supports",
+        path.display()
+    )]
     Compile {
         /// The file.
         path: PathBuf,
@@ -49,7 +58,11 @@ pub enum HostError {
         message: String,
     },
     /// The component has no operator in it.
-    #[error("`{}` is not an operator: it does not export `{}`, but {exports}; implement the world `operator` of the package `wasmill:operator`", path.display(), crate::imports::GUEST)]
+    #[error(
+        "`{}` is not an operator: it does not export `{}`, but {exports}; implement the world `operator` of the \
+         package `wasmill:operator`",
+        path.display(), crate::imports::GUEST
+    )]
     NotAnOperator {
         /// The file.
         path: PathBuf,
@@ -57,7 +70,10 @@ pub enum HostError {
         exports: String,
     },
     /// The component was built against another version of the contract.
-    #[error("`{}` implements `{found}`, but this version of Wasmill runs `{}`; build it with the SDK of this version", path.display(), crate::imports::GUEST)]
+    #[error(
+        "`{}` implements `{found}`, but this version of Wasmill runs `{}`; build it with the SDK of this version",
+        path.display(), crate::imports::GUEST
+    )]
     OtherContract {
         /// The file.
         path: PathBuf,
@@ -65,7 +81,11 @@ pub enum HostError {
         found: String,
     },
     /// The component imports what an operator is not given.
-    #[error("`{}` imports what an operator is not given: {}; remove what needs it from the operator", path.display(), imports.join(", "))]
+    #[error(
+        "`{}` imports what an operator is not given: {}; remove what needs it from the operator",
+        path.display(),
+        imports.join(", ")
+    )]
     RefusedImports {
         /// The file.
         path: PathBuf,
@@ -73,7 +93,10 @@ pub enum HostError {
         imports: Vec<String>,
     },
     /// An import or export has another type than the contract says.
-    #[error("`{}` does not fit the contract: {message}; build it with the SDK of this version of Wasmill", path.display())]
+    #[error(
+        "`{}` does not fit the contract: {message}; build it with the SDK of this version of Wasmill",
+        path.display()
+    )]
     Link {
         /// The file.
         path: PathBuf,

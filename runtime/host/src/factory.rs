@@ -1,6 +1,6 @@
 //! Makes the instances of one operator of a job.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use wasmill_core::{BoxFuture, Description, JobName, Operator, OperatorContext, OperatorError, OperatorFactory};
 
@@ -39,6 +39,15 @@ pub struct ComponentOperator {
     settings: OperatorSettings,
     description: Arc<Description>,
     metrics: Metrics,
+}
+
+impl fmt::Debug for ComponentOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComponentOperator")
+            .field("component", &self.component)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ComponentOperator {

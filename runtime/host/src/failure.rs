@@ -58,7 +58,7 @@ pub(crate) fn operator_error(error: &wasmtime::Error, guest: &Guest) -> Operator
         _ => {}
     }
     let reason = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
-        (Some(exit), _) => format!("it ended itself with exit status {}", exit.0),
+        (Some(exit), _) => format!("it called `exit` (status {})", exit.0),
         (_, Some(trap)) => trap.to_string().trim_start_matches("wasm trap: ").to_string(),
         _ => cause,
     };
@@ -86,17 +86,20 @@ fn functions(error: &wasmtime::Error) -> Vec<String> {
 
 /// The first functions that are the author's own, for a message.
 fn told(functions: &[String]) -> String {
+    // The language's machinery, and the exports, which the message names by itself.
     let machinery = ["std::", "core::", "alloc::", "__rust", "rust_", "abort", "<core::", "<alloc::", "<std::"];
-    let own = functions.iter().filter(|name| !machinery.iter().any(|prefix| name.starts_with(prefix)));
+    let own = |name: &&String| !name.contains('#') && !machinery.iter().any(|prefix| name.starts_with(prefix));
+    let mut names: Vec<&String> = functions.iter().filter(own).collect();
+    names.dedup();
     let mut out = String::new();
-    for (i, name) in own.take(FRAMES).enumerate() {
+    for (i, name) in names.into_iter().take(FRAMES).enumerate() {
         let _ = write!(out, "{} {name}", if i == 0 { "; in" } else { " <-" });
     }
     out
 }
 
-/// Compilers put the stack at the start of linear memory, growing down: below address 0 it wraps to the end of the address
-/// space. A wild pointer can do that too, so only a recursion is called a stack overflow.
+/// Compilers put the stack at the start of linear memory, growing down: below address 0 it wraps to the end of the
+/// address space. A wild pointer can do that too, so only a recursion is called a stack overflow.
 fn is_overflow_of_own_stack(error: &wasmtime::Error, functions: &[String]) -> bool {
     let address = error.chain().find_map(|cause| {
         let text = cause.to_string();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The stack of one call, bytes: fixed, since it is part of every instance's slot in the pool. A guest compiled from Rust or
-/// C keeps a second one in its linear memory, whose size its linker decides (1 MiB by default).
+/// The stack of one call, bytes: fixed, since it is part of every instance's slot in the pool. A guest compiled from
+/// Rust or C keeps a second one in its linear memory, whose size its linker decides (1 MiB by default).
 pub const STACK_BYTES: usize = 1024 * 1024;
 
 /// What one instance may use. The job file's keys are the names that errors carry: `memory`, `call-budget`,
@@ -12,8 +12,9 @@ pub const STACK_BYTES: usize = 1024 * 1024;
 pub struct Limits {
     /// Linear memory of all modules of the component together, bytes.
     pub memory: u64,
-    /// Running time of one call: counted in ticks seen while the guest runs, so up to two ticks long. Time in which the
-    /// guest is suspended (its output is full, its state is read from disk, another subtask has its turn) is not charged.
+    /// Running time of one call: counted in ticks seen while the guest runs, and so kept to within two ticks. Time in
+    /// which the guest is suspended (its output is full, its state is read from disk, another subtask has its turn) is
+    /// not charged.
     pub call_budget: Duration,
     /// Bytes that may cross the boundary in one call of either side.
     pub max_batch_bytes: u64,

@@ -5,7 +5,8 @@ use wasmtime::ResourceLimiter;
 
 use crate::limits::Limits;
 
-/// The linear memory and tables of one instance: against its limits, and charged to the job's quota until it is dropped.
+/// The linear memory and tables of one instance: against its limits, and charged to the job's quota until it is
+/// dropped.
 pub(crate) struct Memory {
     limit: u64,
     used: u64,
@@ -44,7 +45,8 @@ impl Memory {
         let wanted = self.used.saturating_add(by);
         if wanted > self.limit {
             let message = format!(
-                "the operator asked for {by} bytes more than the {} it has, {wanted} in all, and may have {}; let it keep less in memory, or raise the limit",
+                "the operator asked for {by} bytes more than the {} it has, {wanted} in all, and may have {}; let it \
+                 keep less in memory, or raise the limit",
                 self.used, self.limit
             );
             return Err(OperatorError::Limit { limit: "memory", message });

@@ -1,6 +1,6 @@
 //! Holds what all components of a process share: wasmtime's engine, its pool of instances, the linker and the ticker.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
@@ -56,6 +56,12 @@ impl Runtime {
         let linker = imports::linker(&engine).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone(), options.tick).map_err(|error| failed(error.to_string()))?;
         Ok(Runtime(Arc::new(Inner { engine, linker, cache_directory: options.cache_directory, max_instances, ticker })))
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("max_instances", &self.0.max_instances).finish_non_exhaustive()
     }
 }
 

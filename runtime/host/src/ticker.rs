@@ -112,3 +112,26 @@ impl Drop for Ticking {
         self.0.lock().instances -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn ticks_pass_only_while_there_are_instances() {
+        let ticker = Ticker::start(Engine::default(), Duration::from_millis(1)).unwrap();
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(ticker.ticks().now(), 0);
+        let ticking = ticker.ticks().keep();
+        let begun = Instant::now();
+        while ticker.ticks().now() < 3 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no ticks");
+            thread::yield_now();
+        }
+        drop(ticking);
+        // Joins the thread, whether it sleeps or not.
+        drop(ticker);
+    }
+}

@@ -20,8 +20,8 @@ Examples:
   wasmill inspect count.wasm --config '{\"minimum\": 3}'
   wasmill inspect count.wasm --json
 
-An operator describes itself under its configuration: what it needs is written in --config as it would
-stand in the operator's `config` table of the job file.")]
+An operator describes itself under its configuration: --config gives it as one JSON object, as it
+would stand in the operator's `config` table of the job file.")]
 pub struct Inspect {
     /// File of the component
     pub component: PathBuf,

@@ -27,7 +27,7 @@ use crate::{
 Examples:
   wasmill run job.toml
   wasmill run job.toml --parallelism 4
-  wasmill run job.toml --set sources.lines.path=other.txt
+  wasmill run job.toml --set source.lines.path=other.txt
   wasmill run job.toml --quiet --json > report.json")]
 pub struct Run {
     /// What to run

@@ -62,7 +62,7 @@ impl Log {
     pub(crate) fn last_words(&self) -> Option<String> {
         let mut lines = self.lock();
         self.end_line(&mut lines, Stream::Stderr);
-        let words = lines.error.clone().or_else(|| Some(lines.stderr.trim_end().to_string()))?;
+        let words = lines.error.clone().unwrap_or_else(|| one_line(&lines.stderr));
         (!words.is_empty()).then(|| cut(&words, WORDS_BYTES).to_string())
     }
 
@@ -200,6 +200,12 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+/// What a panic printed, as one line, without the hint about a backtrace that nobody can follow.
+fn one_line(stderr: &str) -> String {
+    let lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note: run with"));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
 /// A text that stays one line and leaves the terminal alone: control characters are written as escapes.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let bad = |c: char| c.is_control() && c != '\t';
@@ -238,8 +244,8 @@ mod tests {
     fn last_words_are_the_error_of_this_call_or_the_end_of_stderr() {
         let log = Log::new(JobName::local("j").place("o", 0));
         log.print(Stream::Stderr, b"thread panicked\nat the ");
-        log.print(Stream::Stderr, b"disco");
-        assert_eq!(log.last_words().as_deref(), Some("thread panicked\nat the disco"));
+        log.print(Stream::Stderr, b"disco\n\nnote: run with `RUST_BACKTRACE=1`");
+        assert_eq!(log.last_words().as_deref(), Some("thread panicked at the disco"));
         log.log(log::Level::Error, "panicked at lib.rs:1");
         log.log(log::Level::Info, "bye");
         assert_eq!(log.last_words().as_deref(), Some("panicked at lib.rs:1"));

@@ -1,6 +1,9 @@
 //! Holds what was found in a component, and shows it as text and as JSON.
 
-use std::{path::{Path, PathBuf}, time::{Duration, Instant}};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use wasmill_core::{
@@ -8,9 +11,10 @@ use wasmill_core::{
     description::{Columns, InputDescription, OutputDescription, StateDescription, StateScope},
     time::TimeDomain,
 };
+use wasmill_host::Limits;
 
 use crate::{
-    components,
+    components::{self, Loaded},
     exit::{Exit, Failure},
     format,
 };
@@ -29,6 +33,26 @@ pub(super) struct Inspection {
 }
 
 impl Inspection {
+    /// Loads the component in `path` and asks the operator to describe itself under `config`, one JSON object.
+    ///
+    /// # Errors
+    /// When the file is not a component. One that is, but no operator, can be looked at.
+    pub(super) fn of(path: &Path, config: &str) -> Result<Inspection, Failure> {
+        let invalid = |error| Failure::new(Exit::Invalid, error);
+        let runtime = components::runtime().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let Loaded { component, loaded_in } = components::load(&runtime, path).map_err(invalid)?;
+        Ok(Inspection {
+            path: path.to_path_buf(),
+            size: component.size_bytes(),
+            loaded_in,
+            from_cache: component.compiled_from_cache(),
+            imports: component.imports(),
+            refused: component.refused_imports(),
+            exports: component.exports(),
+            description: component.describe(config, &Limits::default()).map_err(|error| error.to_string()),
+        })
+    }
+
     /// Shows it to a person.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
@@ -103,17 +127,17 @@ impl Inspection {
     /// Whether a job could use the component.
     ///
     /// # Errors
-    /// Why not: imports that are refused, or what the operator says against the configuration.
+    /// Why not.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
-        let path = self.path.display();
-        if !self.refused.is_empty() {
-            let message = format!("`{path}` imports what no job can grant: {}", self.refused.join(", "));
-            return Err(Failure::new(Exit::Invalid, anyhow::anyhow!(message))
-                .hint("an operator has no files, no network and no environment: build it without them"));
-        }
         match &self.description {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::new(Exit::Invalid, anyhow::anyhow!("`{path}`: {error}"))),
+            Ok(description) => match description.problems().as_slice() {
+                [] => Ok(()),
+                problems => {
+                    let message = format!("no job can use `{}`: {}", self.path.display(), problems.join("; "));
+                    Err(Failure::new(Exit::Invalid, anyhow::anyhow!(message)))
+                }
+            },
+            Err(error) => Err(Failure::new(Exit::Invalid, anyhow::anyhow!("{error}"))),
         }
     }
 }
@@ -190,5 +214,100 @@ fn time_domain(domain: TimeDomain) -> &'static str {
     match domain {
         TimeDomain::EventTime => "event-time",
         TimeDomain::ProcessingTime => "processing-time",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmill_core::description::{StateKind, TimeToLive};
+
+    use super::*;
+
+    fn inspection() -> Inspection {
+        let (text, number) = (Codec::named("text"), Codec::named("u64"));
+        let description = Description {
+            name: "count".to_string(),
+            version: "0.1.0".to_string(),
+            inputs: vec![InputDescription {
+                name: "words".to_string(),
+                keyed: true,
+                columns: Columns { timestamps: true, keys: true, values: false, headers: false },
+                key: text.clone(),
+                value: Codec { name: "postcard".to_string(), schema: "Word".to_string() },
+            }],
+            outputs: vec![OutputDescription { name: "counts".to_string(), key: text.clone(), value: number.clone() }],
+            states: vec![StateDescription {
+                name: "seen".to_string(),
+                kind: StateKind::Value,
+                scope: StateScope::Keyed,
+                key: text,
+                map_key: Codec::default(),
+                value: number,
+                schema_version: 1,
+                ttl: None,
+            }],
+            timers: vec![TimeDomain::EventTime],
+        };
+        Inspection {
+            path: PathBuf::from("count.wasm"),
+            size: 100_557,
+            loaded_in: Duration::from_micros(12_300),
+            from_cache: false,
+            imports: vec!["wasmill:operator/state@0.1.0".to_string(), "wasi:http/types@0.2.0".to_string()],
+            refused: vec!["wasi:http/types@0.2.0".to_string()],
+            exports: vec!["wasmill:operator/guest@0.1.0".to_string()],
+            description: Ok(description),
+        }
+    }
+
+    #[test]
+    fn the_text_says_it_all() {
+        let expected = "\
+count 0.1.0 (count.wasm)
+98.2 KiB, compiled in 12.3 ms
+
+inputs
+  words  keyed  key text  value postcard (Word)  reads timestamps, keys
+
+outputs
+  counts  key text  value u64
+
+states
+  seen  keyed value  key text  value u64  schema version 1
+
+timers
+  event-time
+
+imports
+  granted  wasmill:operator/state@0.1.0
+  refused  wasi:http/types@0.2.0
+
+exports
+  wasmill:operator/guest@0.1.0
+";
+        assert_eq!(inspection().text(), expected);
+    }
+
+    #[test]
+    fn the_object_says_it_all() {
+        let object = inspection().json();
+        assert_eq!(object["description"]["inputs"][0]["columns"], json!(["timestamps", "keys"]));
+        assert_eq!(object["description"]["inputs"][0]["value"], json!({ "name": "postcard", "schema": "Word" }));
+        assert_eq!(object["description"]["states"][0]["ttl"], Value::Null);
+        assert_eq!(object["refused_imports"], json!(["wasi:http/types@0.2.0"]));
+        assert_eq!((&object["size_bytes"], &object["load_us"]), (&json!(100_557), &json!(12_300)));
+    }
+
+    #[test]
+    fn a_component_that_no_job_can_use_is_not_valid() {
+        let mut inspection = inspection();
+        assert!(inspection.verdict().is_ok());
+        if let Ok(description) = &mut inspection.description {
+            description.states[0].ttl = Some(TimeToLive { milliseconds: 1, domain: TimeDomain::EventTime });
+        }
+        assert_eq!(inspection.verdict().unwrap_err().exit, Exit::Invalid);
+        inspection.description = Err("it trapped".to_string());
+        assert_eq!(inspection.verdict().unwrap_err().error.to_string(), "it trapped");
+        assert_eq!(inspection.json()["error"], "it trapped");
     }
 }

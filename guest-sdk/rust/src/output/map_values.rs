@@ -1,0 +1,146 @@
+//! Gives each row another value; times, keys and headers are moved from the input to the output.
+
+use super::{Builder, OutputKind, Passed, Port};
+use crate::{
+    batch::{Batch, KEY_ABSENT, VALUE_ABSENT},
+    codec::{Codec, CodecError},
+};
+
+/// Gives each row another value. Times, keys and headers stay as they are: their columns are moved, not rebuilt.
+///
+/// A row for which [`MapValues::set`] is not called is dropped. In `on_timer` a row has the timer's key and time.
+pub struct MapValues<V: Codec> {
+    port: Port,
+    values: Builder<V>,
+    /// Where the current row's value starts in the bytes.
+    start: usize,
+    /// Whether the current row has a value, and whether that is not null.
+    set: Option<bool>,
+    /// Rows done so far.
+    rows: usize,
+    /// The rows that have a value; only once there is a row that has none.
+    kept: Option<Vec<u32>>,
+    flags: Vec<u8>,
+    failure: Option<CodecError>,
+}
+
+impl<V: Codec> MapValues<V> {
+    /// The row's new value. A second call replaces it.
+    #[inline]
+    pub fn set(&mut self, value: V::View<'_>) {
+        if self.set.is_some() {
+            self.values.bytes.truncate(self.start);
+        }
+        match V::encode(value, &mut self.values.bytes) {
+            Ok(present) => self.set = Some(present || !V::COLUMN),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Rows that have a value so far.
+    fn count(&self) -> usize {
+        self.kept.as_ref().map_or(self.rows, Vec::len)
+    }
+
+    #[cold]
+    fn flag(&mut self, present: bool) {
+        self.flags.resize(self.count(), 0);
+        self.flags.push(if present { 0 } else { VALUE_ABSENT });
+    }
+
+    #[cold]
+    fn skip(&mut self) {
+        self.kept.get_or_insert_with(|| (0..self.rows as u32).collect());
+    }
+}
+
+impl<V: Codec> OutputKind for MapValues<V> {
+    type Key<K: Codec> = K;
+    type Value = V;
+    const PASSES: bool = true;
+
+    fn new(port: Port) -> Self {
+        let (values, flags) = (Builder::default(), Vec::new());
+        MapValues { port, values, start: 0, set: None, rows: 0, kept: None, flags, failure: None }
+    }
+
+    #[inline(always)]
+    fn begin_row(&mut self, _: i64) {
+        self.start = self.values.bytes.len();
+        self.set = None;
+    }
+
+    #[inline(always)]
+    fn end_row(&mut self) -> Result<(), CodecError> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        match self.set {
+            Some(present) => {
+                self.values.end()?;
+                if !present || !self.flags.is_empty() {
+                    self.flag(present);
+                }
+                if let Some(kept) = &mut self.kept {
+                    kept.push(self.rows as u32);
+                }
+            }
+            None => self.skip(),
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn end(&mut self, mut input: Passed) {
+        let rows = self.count();
+        let (value_ends, values) = self.values.take(rows);
+        let mut flags = std::mem::take(&mut self.flags);
+        if let Some(kept) = self.kept.take() {
+            input = gather(&input, &kept);
+        }
+        self.rows = 0;
+        self.set = None;
+        if rows == 0 {
+            return;
+        }
+        if input.flags.iter().any(|flag| flag & KEY_ABSENT != 0) {
+            flags.resize(rows, 0);
+            flags.iter_mut().zip(&input.flags).for_each(|(flag, passed)| *flag |= passed & KEY_ABSENT);
+        }
+        let Passed { timestamps, key_ends, keys, header_ends, headers, .. } = input;
+        let batch = Batch { timestamps, key_ends, keys, value_ends, values, flags, header_ends, headers };
+        self.port.emit.emit(self.port.index, batch);
+    }
+
+    fn discard(&mut self) {
+        self.values.clear();
+        self.flags.clear();
+        self.kept = None;
+        self.rows = 0;
+        self.set = None;
+        self.failure = None;
+    }
+}
+
+/// The columns of the rows `kept`.
+fn gather(input: &Passed, kept: &[u32]) -> Passed {
+    fn pick<T: Copy>(column: &[T], kept: &[u32]) -> Vec<T> {
+        if column.is_empty() { Vec::new() } else { kept.iter().map(|&row| column[row as usize]).collect() }
+    }
+    fn pick_bytes(ends: &[u32], bytes: &[u8], kept: &[u32]) -> (Vec<u32>, Vec<u8>) {
+        let mut out = Vec::new();
+        if ends.is_empty() {
+            return Default::default();
+        }
+        let entry = |&row: &u32| {
+            let start = if row == 0 { 0 } else { ends[row as usize - 1] as usize };
+            out.extend_from_slice(&bytes[start..ends[row as usize] as usize]);
+            out.len() as u32
+        };
+        (kept.iter().map(entry).collect(), out)
+    }
+    let (key_ends, keys) = pick_bytes(&input.key_ends, &input.keys, kept);
+    let (header_ends, headers) = pick_bytes(&input.header_ends, &input.headers, kept);
+    let (timestamps, flags) = (pick(&input.timestamps, kept), pick(&input.flags, kept));
+    Passed { timestamps, key_ends, keys, flags, header_ends, headers }
+}

@@ -1,0 +1,162 @@
+//! What an operator says of itself and asks for in `open`.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    backend::{Emit, Nowhere},
+    bindings::{
+        exports::wasmill::operator::guest::Context,
+        wasmill::operator::description::{
+            Codec as Format, Columns, Description, Input, Output, State, StateKind, StateScope, TimerDomains,
+        },
+    },
+    codec::{Codec, StateValue, named},
+    error::{Error, Result},
+    metrics::{Counter, Gauge, Metrics},
+    output::{OutputKind, Port},
+    state::ValueState,
+};
+
+/// What an operator says of itself and asks for in `open`.
+///
+/// `open` runs twice: when the job is checked, in a throw-away instance, to find out states, timers and errors of the
+/// configuration; and when the instance starts. It must do the same both times.
+pub struct Setup {
+    pub(crate) description: Description,
+    pub(crate) metrics: Metrics,
+    pub(crate) emit: Arc<dyn Emit>,
+    context: Option<Context>,
+    config: String,
+    config_was_read: std::cell::Cell<bool>,
+}
+
+impl Setup {
+    pub(crate) fn describing(name: &str, version: &str, config: &str) -> Setup {
+        let description = Description {
+            name: name.to_string(),
+            version: version.to_string(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            states: Vec::new(),
+            timers: TimerDomains::empty(),
+        };
+        Setup {
+            description,
+            metrics: Metrics::default(),
+            emit: Arc::new(Nowhere),
+            context: None,
+            config: config.to_string(),
+            config_was_read: std::cell::Cell::new(false),
+        }
+    }
+
+    pub(crate) fn opening(name: &str, version: &str, context: Context, emit: Arc<dyn Emit>) -> Setup {
+        let setup = Setup::describing(name, version, &context.config);
+        Setup { context: Some(context), emit, ..setup }
+    }
+
+    /// The operator's `config` table of the job file.
+    ///
+    /// # Errors
+    /// The job's, when it does not fit `T`. With `#[serde(deny_unknown_fields)]` on `T` a misspelt key is an error too.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T> {
+        self.config_was_read.set(true);
+        let config = self.config_table()?;
+        serde_json::from_value(config).map_err(|error| Error::Job(format!("config: {error}")))
+    }
+
+    fn config_table(&self) -> Result<Value> {
+        if self.config.trim().is_empty() {
+            return Ok(Value::Object(serde_json::Map::new()));
+        }
+        serde_json::from_str(&self.config).map_err(|error| Error::Job(format!("config is not JSON: {error}")))
+    }
+
+    /// An operator that never asks for its configuration takes none.
+    pub(crate) fn check_config(&self) -> Result {
+        match self.config_table()? {
+            Value::Object(table) if !self.config_was_read.get() => match table.keys().next() {
+                Some(key) => Err(Error::Job(format!("config: unknown key `{key}`; this operator takes no configuration"))),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Where this instance stands in the job; `None` while the job is being checked.
+    pub fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
+    }
+
+    /// Declares state with one value a key, found again by `name` in later versions of the operator.
+    pub fn value_state<V: StateValue>(&mut self, name: &str) -> ValueState<V> {
+        self.description.states.push(State {
+            name: name.to_string(),
+            kind: StateKind::Value,
+            scope: StateScope::Keyed,
+            key: named("bytes"),
+            map_key: named("bytes"),
+            value: V::format(),
+            schema_version: 1,
+            ttl: None,
+        });
+        ValueState::new(self.description.states.len() as u32 - 1, name)
+    }
+
+    /// Declares that the operator sets event-time timers.
+    pub fn event_timers(&mut self) {
+        self.description.timers |= TimerDomains::EVENT_TIME;
+    }
+
+    /// Declares that the operator sets processing-time timers.
+    pub fn processing_timers(&mut self) {
+        self.description.timers |= TimerDomains::PROCESSING_TIME;
+    }
+
+    /// Declares a metric that only grows. Names are of lower-case letters, digits and underscores.
+    pub fn counter(&mut self, name: &str) -> Counter {
+        self.metrics.counter(name)
+    }
+
+    /// Declares a metric that is set. Names are of lower-case letters, digits and underscores.
+    pub fn gauge(&mut self, name: &str) -> Gauge {
+        self.metrics.gauge(name)
+    }
+
+    /// Asks for the headers of the records of all inputs.
+    pub fn read_headers(&mut self) {
+        self.description.inputs.iter_mut().for_each(|input| input.columns |= Columns::HEADERS);
+    }
+
+    /// Declares an input; inputs count from 0. For operators that take whole batches: the others have one, `in`.
+    pub fn input<K: Codec, V: Codec>(&mut self, name: &str, keyed: bool) {
+        let mut columns = Columns::TIMESTAMPS;
+        columns.set(Columns::KEYS, K::COLUMN || keyed);
+        columns.set(Columns::VALUES, V::COLUMN);
+        let input = Input { name: name.to_string(), keyed, columns, key: K::format(), value: V::format() };
+        self.description.inputs.push(input);
+    }
+
+    /// Declares an output; outputs count from 0. For operators that take whole batches: the others have one, `out`.
+    pub fn output<K: Codec, V: Codec>(&mut self, name: &str) {
+        self.description.outputs.push(Output { name: name.to_string(), key: K::format(), value: V::format() });
+    }
+
+    /// Declares the one input and the one output of an operator that takes records.
+    pub(crate) fn typed<K: Codec, V: Codec, O: OutputKind>(&mut self, keyed: bool) -> O {
+        self.input::<K, V>("in", keyed);
+        if O::PASSES {
+            self.description.inputs[0].columns |= Columns::KEYS | Columns::HEADERS;
+        }
+        self.output::<O::Key<K>, O::Value>("out");
+        O::new(Port { index: 0, emit: self.emit.clone() })
+    }
+
+    /// The states' keys are read with the codec of the input's keys.
+    pub(crate) fn state_keys(&mut self, format: &Format) {
+        self.description.states.iter_mut().for_each(|state| state.key = format.clone());
+    }
+}

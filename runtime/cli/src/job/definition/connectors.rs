@@ -1,0 +1,209 @@
+//! Holds the keys of sources and sinks.
+
+use std::time::Duration;
+
+use super::{
+    Field, Kind, Table, Variant, Variants, Word, field,
+    tables::{CHAIN, INPUT_FIELD, PARALLELISM},
+    word,
+};
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// A source.
+pub static SOURCE: Table = Table {
+    header: "[source.ID]",
+    doc: "A source: where rows come in.",
+    fields: &[
+        field("connector", Kind::Choice(SOURCE_CONNECTORS), "What kind of source it is.", "\"file\"").required(),
+        PARALLELISM,
+        field("event-time", Kind::Table(&EVENT_TIME), "Where the event time of a row is found, and how late rows may be.", ""),
+    ],
+    variants: Some(Variants {
+        tag: "connector",
+        variants: &[
+            Variant { name: "file", doc: "Reads files, all at once or spread over the subtasks.", fields: FILE_SOURCE },
+            Variant {
+                name: "stdin",
+                doc: "Reads standard input. It has one subtask, whatever the job's `parallelism` is.",
+                fields: STDIN,
+            },
+            Variant { name: "generator", doc: "Makes rows up, the same ones for the same seed.", fields: GENERATOR },
+        ],
+    }),
+};
+
+const SOURCE_CONNECTORS: &[Word] = &[
+    word("file", "one file, several, or all that match a pattern"),
+    word("stdin", "standard input"),
+    word("generator", "rows made up"),
+];
+
+const FILE_SOURCE: &[Field] = &[
+    field(
+        "path",
+        Kind::Paths,
+        "A file or a pattern (`*`, `?`, `**`, `[a-z]`), or a list of those. Names that end in `.gz` and `.zst` are decompressed.",
+        "[\"data/*.jsonl\", \"more.jsonl.gz\"]",
+    )
+    .required(),
+    FORMAT,
+    KEY,
+    DELIMITER,
+    HEADER,
+    ON_ERROR,
+    MAX_LINE,
+    field(
+        "split-size",
+        Kind::Size(64, TIB),
+        "About how many bytes of a file one subtask reads as one piece. Compressed files and CSV are never split.",
+        "\"8MiB\"",
+    )
+    .default("64MiB"),
+];
+
+const STDIN: &[Field] = &[FORMAT, KEY, DELIMITER, HEADER, ON_ERROR, MAX_LINE];
+
+const FORMAT: Field = field("format", Kind::Choice(FORMATS), "What a row is.", "\"json\"").default("text");
+
+const FORMATS: &[Word] = &[
+    word("text", "a line; its value is `text`"),
+    word("json", "a line that is one JSON value; its value is `json`"),
+    word("csv", "a record of CSV; its value is a `json` object of strings by column"),
+];
+
+const KEY: Field = field(
+    "key",
+    Kind::Text,
+    "Where a row's key is found: with `json` a JSON Pointer, with `csv` the name of a column. Without it rows have no key.",
+    "\"/user/id\"",
+)
+.formats(&["json", "csv"]);
+
+const DELIMITER: Field =
+    field("delimiter", Kind::Character, "What stands between the fields of a record.", "\";\"").default(",").formats(&["csv"]);
+
+const HEADER: Field = field(
+    "header",
+    Kind::Boolean,
+    "Whether the first record names the columns. If not, they are called `1`, `2`, and so on.",
+    "false",
+)
+.default("true")
+.formats(&["csv"]);
+
+const ON_ERROR: Field = field("on-error", Kind::Choice(ON_ERRORS), "What to do with a row that cannot be read.", "\"skip\"")
+    .default("fail");
+
+const ON_ERRORS: &[Word] = &[word("fail", "the job fails and names the row"), word("skip", "the row is counted and left out")];
+
+const MAX_LINE: Field =
+    field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"").default("1MiB");
+
+const GENERATOR: &[Field] = &[
+    field("rate", Kind::Integer(1, 1_000_000_000), "Rows a second, of all subtasks together. Default: as many as are taken.", "1000"),
+    field("count", Kind::Integer(1, i64::MAX), "Rows in all. Default: without end.", "1000000"),
+    field("keys", Kind::Integer(1, i64::MAX), "How many different keys there are.", "10000").default("1000"),
+    field("seed", Kind::Integer(0, i64::MAX), "What rows are made of; default: the job's `seed`.", "7"),
+];
+
+/// Where a row's event time is.
+pub static EVENT_TIME: Table = Table {
+    header: "[source.ID.event-time]",
+    doc: "Where the event time of a row is found, and how late rows may be. Without this table rows have no event time.",
+    fields: &[
+        field(
+            "field",
+            Kind::Text,
+            "Where it stands in a row: with `json` a JSON Pointer, with `csv` the name of a column.",
+            "\"/created\"",
+        )
+        .required(),
+        field("format", Kind::Choice(TIME_FORMATS), "How it is written.", "\"seconds\"").default("rfc3339"),
+        field(
+            "max-out-of-orderness",
+            Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
+            "How far behind the highest event time so far a row may still come. The watermark trails by as much.",
+            "\"2s\"",
+        )
+        .default("0s"),
+        field(
+            "watermark-rows",
+            Kind::Integer(1, 1 << 20),
+            "After every how many rows of a split a watermark is considered.",
+            "100",
+        )
+        .default("1000"),
+    ],
+    variants: None,
+};
+
+const TIME_FORMATS: &[Word] = &[
+    word("rfc3339", "a string such as `2024-05-01T12:30:00Z`"),
+    word("milliseconds", "a number: milliseconds since the Unix epoch"),
+    word("seconds", "a number: seconds since the Unix epoch"),
+];
+
+/// A sink.
+pub static SINK: Table = Table {
+    header: "[sink.ID]",
+    doc: "A sink: where rows go out.",
+    fields: &[
+        field("connector", Kind::Choice(SINK_CONNECTORS), "What kind of sink it is.", "\"file\"").required(),
+        INPUT_FIELD,
+        PARALLELISM,
+        CHAIN,
+    ],
+    variants: Some(Variants {
+        tag: "connector",
+        variants: &[
+            Variant {
+                name: "file",
+                doc: "Writes a folder with one file a subtask. The files appear when the job has ended well, all or none.",
+                fields: FILE_SINK,
+            },
+            Variant { name: "stdout", doc: "Writes to standard output as rows come.", fields: STDOUT },
+            Variant { name: "discard", doc: "Counts rows and drops them.", fields: &[] },
+        ],
+    }),
+};
+
+const SINK_CONNECTORS: &[Word] = &[
+    word("file", "a folder of files"),
+    word("stdout", "standard output"),
+    word("discard", "nowhere"),
+];
+
+const FILE_SINK: &[Field] = &[
+    field("path", Kind::Path, "The folder to write to.", "\"out\"").required(),
+    OUT_FORMAT,
+    WITH_KEY,
+    SEPARATOR,
+    field("compression", Kind::Choice(COMPRESSIONS), "How files are compressed.", "\"zstd\"").default("none"),
+    field(
+        "overwrite",
+        Kind::Boolean,
+        "Whether to replace what an earlier job wrote to the folder. If not, such a folder is an error.",
+        "true",
+    )
+    .default("false"),
+];
+
+const STDOUT: &[Field] = &[OUT_FORMAT, WITH_KEY, SEPARATOR];
+
+const OUT_FORMAT: Field = field("format", Kind::Choice(OUT_FORMATS), "How a row is written.", "\"json\"").default("text");
+
+const OUT_FORMATS: &[Word] = &[
+    word("text", "a line: the value as text, by its codec"),
+    word("json", "a line: one JSON value"),
+];
+
+const WITH_KEY: Field =
+    field("key", Kind::Boolean, "Whether the key is written too, before the value.", "true").default("false");
+
+const SEPARATOR: Field =
+    field("separator", Kind::Text, "What stands between key and value.", "\": \"").default("\\t").formats(&["text"]);
+
+const COMPRESSIONS: &[Word] =
+    &[word("none", "not at all"), word("gzip", "with gzip, `.gz`"), word("zstd", "with Zstandard, `.zst`")];

@@ -1,0 +1,253 @@
+//! Holds the keys of a job file but for those of sources and sinks.
+
+use std::time::Duration;
+
+use super::{Field, Kind, SINK, SOURCE, Table, Word, field, word};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+/// Number of subtasks of a node.
+pub(super) const PARALLELISM: Field = field(
+    "parallelism",
+    Kind::Integer(1, 32_768),
+    "Number of parallel subtasks; default: the job's.",
+    "4",
+);
+
+/// Whether a node may share a subtask with the one before it.
+pub(super) const CHAIN: Field = field(
+    "chain",
+    Kind::Boolean,
+    "Whether it may share a subtask with the node before it (a forward exchange between equal parallelism, no channel); \
+     default: the job's `engine.chain`.",
+    "false",
+);
+
+/// Where a node's rows come from.
+pub(super) const INPUT_FIELD: Field = field(
+    "input",
+    Kind::Inputs(&INPUT),
+    "Where its rows come from: `\"node\"`, `\"node.output\"`, a table, or a list of those. See [inputs](#inputs).",
+    "\"lines\"",
+)
+.required();
+
+/// The whole file.
+pub static JOB: Table = Table {
+    header: "the file itself",
+    doc: "What the whole job has.",
+    fields: &[
+        field("name", Kind::Name, "What the job is called: letters, digits, `-` and `_`.", "\"wordcount\"").required(),
+        field(
+            "parallelism",
+            Kind::Integer(1, 32_768),
+            "Number of parallel subtasks of every node that does not say its own. At most `max-parallelism`.",
+            "2",
+        )
+        .default("1"),
+        field(
+            "max-parallelism",
+            Kind::Integer(1, 32_768),
+            "Number of key groups: the most subtasks that a node can ever have. State is laid out by it.",
+            "1024",
+        )
+        .default("128"),
+        field(
+            "seed",
+            Kind::Integer(0, i64::MAX),
+            "What random numbers are made of: those that operators ask for, and those of generators.",
+            "7",
+        )
+        .default("0"),
+        field("limits", Kind::Table(&LIMITS), "What one instance of any operator may use.", ""),
+        field("engine", Kind::Table(&ENGINE), "How rows travel. Results do not depend on it.", ""),
+        field("state", Kind::Table(&STATE), "Where keyed state lives.", ""),
+        field("source", Kind::Named(&SOURCE), "Where rows come in.", ""),
+        field("operator", Kind::Named(&OPERATOR), "What transforms rows.", ""),
+        field("sink", Kind::Named(&SINK), "Where rows go out.", ""),
+    ],
+    variants: None,
+};
+
+/// What an instance may use.
+pub static LIMITS: Table = Table {
+    header: "[limits], [operator.ID.limits]",
+    doc: "What one instance of an operator may use. `[limits]` is for all operators, `[operator.ID.limits]` for one: what \
+          it does not say is as in `[limits]`. An operator that goes beyond fails its job with an error that names the limit.",
+    fields: &[
+        field(
+            "memory",
+            Kind::Size(64 * KIB, 4 * GIB),
+            "Linear memory of the instance, all its modules together. Python and JavaScript need about 80 MiB.",
+            "\"512MiB\"",
+        )
+        .default("256MiB"),
+        field(
+            "call-budget",
+            Kind::Duration(Duration::from_millis(10), Duration::from_secs(86_400)),
+            "Running time of one call: the batch, the timers or the part of a snapshot that it is given. Waiting is not \
+             counted.",
+            "\"2s\"",
+        )
+        .default("10s"),
+        field(
+            "max-batch-size",
+            Kind::Size(4 * KIB, GIB),
+            "Bytes that may cross between engine and operator in one call.",
+            "\"16MiB\"",
+        )
+        .default("64MiB"),
+    ],
+    variants: None,
+};
+
+/// How rows travel.
+pub static ENGINE: Table = Table {
+    header: "[engine]",
+    doc: "How rows travel, and what the job may use in all. Results do not depend on it.",
+    fields: &[
+        field("batch-size", Kind::Size(64, 64 * MIB), "About how many bytes a batch holds.", "\"64KiB\"").default("256KiB"),
+        field("batch-rows", Kind::Integer(1, 1 << 20), "At most how many rows a batch of a source holds.", "1000")
+            .default("16384"),
+        field(
+            "linger",
+            Kind::Duration(Duration::ZERO, Duration::from_secs(60)),
+            "How long rows wait for their batch to fill when the stream is slow.",
+            "\"50ms\"",
+        )
+        .default("5ms"),
+        field("channel-batches", Kind::Integer(1, 1024), "How many batches a channel between two subtasks holds.", "2")
+            .default("4"),
+        field(
+            "gate-size",
+            Kind::Size(64, 4 * GIB),
+            "How many bytes all channels into one subtask hold together; each is sure of one batch beyond that.",
+            "\"4MiB\"",
+        )
+        .default("16MiB"),
+        field(
+            "outbox-size",
+            Kind::Size(64, 4 * GIB),
+            "Over how many emitted bytes an operator's call is suspended until they have been taken.",
+            "\"256KiB\"",
+        )
+        .default("1MiB"),
+        field(
+            "memory",
+            Kind::Size(MIB, 64 * TIB),
+            "What the whole job may use: linear memory of all instances, channels, timers, state that is not stored yet and \
+             the store's cache. Beyond it the job fails with an error that names what wanted more.",
+            "\"16GiB\"",
+        )
+        .default("4GiB"),
+        field(
+            "chain",
+            Kind::Boolean,
+            "Whether nodes share subtasks where they can. An operator or a sink can say otherwise for itself.",
+            "false",
+        )
+        .default("true"),
+    ],
+    variants: None,
+};
+
+/// Where keyed state lives.
+pub static STATE: Table = Table {
+    header: "[state]",
+    doc: "Where keyed state lives.",
+    fields: &[
+        field(
+            "directory",
+            Kind::Path,
+            "Folder of the job's state. Without it state is kept in a temporary folder that is removed at the end.",
+            "\"state\"",
+        ),
+        field(
+            "cache",
+            Kind::Size(64 * KIB, 4 * GIB),
+            "How much of its state an instance is asked to cache in its own memory. Counts against its `memory` limit.",
+            "\"16MiB\"",
+        )
+        .default("64MiB"),
+        field(
+            "store-cache",
+            Kind::Size(MIB, TIB),
+            "Page cache of the job's store.",
+            "\"256MiB\"",
+        )
+        .default("64MiB"),
+        field(
+            "write-buffer",
+            Kind::Size(64 * KIB, TIB),
+            "How many bytes of changed state a subtask keeps in memory before they go to the store.",
+            "\"16MiB\"",
+        )
+        .default("64MiB"),
+    ],
+    variants: None,
+};
+
+/// An operator.
+pub static OPERATOR: Table = Table {
+    header: "[operator.ID]",
+    doc: "An operator: a WebAssembly component.",
+    fields: &[
+        field(
+            "component",
+            Kind::Path,
+            "The component's file, as `wasmill build` makes it.",
+            "\"split/split.wasm\"",
+        )
+        .required(),
+        INPUT_FIELD,
+        PARALLELISM,
+        CHAIN,
+        field(
+            "config",
+            Kind::Json,
+            "Any table; the operator gets it as one JSON object. Dates and times become strings.",
+            "{ separator = \",\" }",
+        ),
+        field("limits", Kind::Table(&LIMITS), "What one instance of this operator may use.", ""),
+    ],
+    variants: None,
+};
+
+/// One edge into a node.
+pub static INPUT: Table = Table {
+    header: "input",
+    doc: "One stream into an operator or a sink, where a name alone does not say enough.",
+    fields: &[
+        field(
+            "from",
+            Kind::Text,
+            "The node the rows come from: `\"node\"` (its first output), or `\"node.output\"`.",
+            "\"count.late\"",
+        )
+        .required(),
+        field(
+            "as",
+            Kind::Text,
+            "Which input of the operator they go to. Needed only where it has several.",
+            "\"left\"",
+        ),
+        field(
+            "exchange",
+            Kind::Choice(EXCHANGES),
+            "How rows are spread over the subtasks. Default: `hash` into a keyed input; else `forward` where both nodes have \
+             the same parallelism, and `rebalance` where they have not.",
+            "\"rebalance\"",
+        ),
+    ],
+    variants: None,
+};
+
+const EXCHANGES: &[Word] = &[
+    word("forward", "to the subtask of the same index; both nodes must have the same parallelism"),
+    word("hash", "by the key of the row: equal keys go to the same subtask"),
+    word("rebalance", "evenly, in turn"),
+    word("broadcast", "every row to every subtask"),
+];

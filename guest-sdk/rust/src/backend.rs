@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::batch::{Batch, TimerBatch};
 pub use crate::bindings::wasmill::operator::{
     metrics::{Kind as MetricKind, Sample},
     state::{EntryKeys, Operation, Values, Writes},
     types::TimeDomain,
 };
-use crate::batch::{Batch, TimerBatch};
 
 /// Where an operator's rows go.
 pub trait Emit: Send + Sync {

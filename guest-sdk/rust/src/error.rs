@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::bindings::exports::wasmill::operator::guest;
+use crate::bindings::{exports::wasmill::operator::guest, wasmill::operator::types::RecordError};
 
 /// What operators return.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -96,7 +96,7 @@ impl<E: std::error::Error> From<E> for Error {
 impl From<Error> for guest::Error {
     fn from(error: Error) -> guest::Error {
         match error {
-            Error::Record { row: Some(row), message } => guest::Error::Record(guest::RecordError { row, message }),
+            Error::Record { row: Some(row), message } => guest::Error::Record(RecordError { row, message }),
             Error::Record { row: None, message } | Error::Batch(message) => guest::Error::Batch(message),
             Error::Job(message) => guest::Error::Job(message),
         }

@@ -35,7 +35,8 @@ impl<'a, K: Codec, V: Codec> Record<'a, K, V> {
     /// The headers, name and value. There are none unless `open` asked for them with
     /// [`Setup::read_headers`](crate::Setup::read_headers).
     pub fn headers(&self) -> Headers<'a> {
-        let start = if self.row == 0 { 0 } else { self.batch.header_ends.get(self.row - 1).map_or(0, |&end| end as usize) };
+        let start =
+            if self.row == 0 { 0 } else { self.batch.header_ends.get(self.row - 1).map_or(0, |&end| end as usize) };
         let end = self.batch.header_ends.get(self.row).map_or(start, |&end| end as usize);
         Headers { rest: self.batch.headers.get(start..end).unwrap_or_default() }
     }

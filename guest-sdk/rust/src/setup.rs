@@ -79,7 +79,9 @@ impl Setup {
     pub(crate) fn check_config(&self) -> Result {
         match self.config_table()? {
             Value::Object(table) if !self.config_was_read.get() => match table.keys().next() {
-                Some(key) => Err(Error::Job(format!("config: unknown key `{key}`; this operator takes no configuration"))),
+                Some(key) => {
+                    Err(Error::Job(format!("config: unknown key `{key}`; this operator takes no configuration")))
+                }
                 None => Ok(()),
             },
             _ => Ok(()),

@@ -14,9 +14,8 @@ pub enum Template {
     Keyed,
 }
 
-/// Placeholders of the embedded files: the project's name, the same as a Rust identifier, the SDK's folder as a TOML string.
+/// Placeholders of the embedded files: the project's name, and the SDK's folder as a TOML string.
 const NAME: &str = "{{name}}";
-const CRATE: &str = "{{crate}}";
 const SDK: &str = "{{sdk}}";
 
 macro_rules! template {
@@ -38,16 +37,14 @@ impl Template {
     pub fn files(self, name: &str, sdk: &Path) -> Vec<(&'static str, String)> {
         let own: &[(&str, &str)] = match self {
             Template::Stateless => template!("stateless", "README.md", "src/lib.rs", "job.toml", "input.txt"),
-            Template::Keyed => template!("keyed", "README.md", "src/lib.rs", "job.toml", "input.txt"),
+            Template::Keyed => template!("keyed", "README.md", "src/lib.rs", "job.toml", "input.jsonl"),
         };
         let shared: &[(&str, &str)] = &[
             ("Cargo.toml", include_str!("../templates/Cargo.toml.in")),
             (".gitignore", include_str!("../templates/gitignore.in")),
         ];
         let sdk = toml_edit::Value::from(sdk.to_string_lossy().into_owned()).to_string();
-        let fill = |content: &str| {
-            content.replace(NAME, name).replace(CRATE, &name.replace('-', "_")).replace(SDK, sdk.trim())
-        };
+        let fill = |content: &str| content.replace(NAME, name).replace(SDK, sdk.trim());
         shared.iter().chain(own).map(|(path, content)| (*path, fill(content))).collect()
     }
 }

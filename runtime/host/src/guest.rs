@@ -24,6 +24,8 @@ pub(crate) struct Guest {
     pub(crate) phase: Phase,
     pub(crate) connections: Option<Connections>,
     pub(crate) max_batch_bytes: u64,
+    /// Whether the call in progress has written state.
+    pub(crate) wrote: bool,
     pub(crate) memory: Memory,
     pub(crate) budget: Budget,
     pub(crate) log: Arc<Log>,
@@ -100,6 +102,7 @@ impl Guest {
             phase: if connections.is_some() { Phase::Open } else { Phase::Describe },
             connections,
             max_batch_bytes: limits.max_batch_bytes,
+            wrote: false,
             memory: Memory::new(limits, setting.quota)?,
             budget: Budget::new(ticks.clone(), limits.call_budget),
             log: Arc::new(Log::new(place.clone())),
@@ -164,6 +167,7 @@ pub(crate) fn begin(store: &mut Store<Guest>, phase: Phase, processing_time: Opt
     store.set_epoch_deadline(1);
     let guest = store.data_mut();
     guest.phase = phase;
+    guest.wrote = false;
     guest.budget.begin();
     guest.log.begin();
     if let Some(time) = processing_time {

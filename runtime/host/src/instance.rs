@@ -23,14 +23,20 @@ pub(crate) struct Instance {
     description: Arc<Description>,
     /// Why no call is possible any more.
     ended: Option<OperatorError>,
+    /// Snapshot steps since one that handed something over.
+    empty_steps: u32,
 }
+
+/// So many snapshot steps in a row may hand nothing over: a guest visits a bounded part of its cache in each, and much of it
+/// may not have changed. One that goes on for ever would hold up its checkpoint.
+const EMPTY_STEPS: u32 = 10_000;
 
 /// What a call of the guest returned.
 type Returned<T> = wasmtime::Result<Result<T, types::Error>>;
 
 impl Instance {
     pub(crate) fn new(store: Store<Guest>, exports: bindings::Operator, description: Arc<Description>) -> Instance {
-        Instance { store, exports, description, ended: None }
+        Instance { store, exports, description, ended: None, empty_steps: 0 }
     }
 
     pub(crate) async fn open(
@@ -136,7 +142,13 @@ impl Operator for Instance {
         Box::pin(async move {
             self.enter(Phase::SnapshotStep, None)?;
             let returned = self.exports.wasmill_operator_guest().call_snapshot_step(&mut self.store, max_bytes).await;
-            self.leave(returned, 0)
+            let done = self.leave(returned, 0)?;
+            self.empty_steps = if done || self.store.data().wrote { 0 } else { self.empty_steps + 1 };
+            if self.empty_steps > EMPTY_STEPS {
+                let message = format!("`snapshot-step` handed nothing over {EMPTY_STEPS} times and is not done");
+                return Err(OperatorError::Contract(message));
+            }
+            Ok(done)
         })
     }
 

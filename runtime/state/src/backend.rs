@@ -47,7 +47,8 @@ impl StoreOptions {
 /// Keyed state of one job in one redb database.
 ///
 /// Reads and writes that reach the disk, and commits, must be awaited within a tokio runtime: they run on its blocking
-/// pool. The store is closed, and its directory unlocked, when it, the states of its subtasks and such work are all gone.
+/// pool. The store is closed, and its directory unlocked, when it, the states of its subtasks and such work are all
+/// gone.
 ///
 /// ```
 /// use wasmill_core::{Quota, StateBackend};

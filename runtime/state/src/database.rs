@@ -42,9 +42,9 @@ impl Database {
         }
     }
 
-    /// Writes changes, the earlier first, and what the store then says of itself, in one transaction with one fsync. All
-    /// is on disk when this returns. On an error nothing is written, but that when the fsync itself fails, redb cannot
-    /// know which of the two the disk has.
+    /// Writes changes, the earlier first, and what the store then says of itself, in one transaction with one fsync.
+    /// All is on disk when this returns. On an error nothing is written, but that when the fsync itself fails, redb
+    /// cannot know which of the two the disk has.
     pub(crate) fn write(&self, facts: &Facts, changes: &[Arc<Changes>]) -> Result<(), StateError> {
         write(&self.redb, facts, changes).map_err(|error| failed("write to", &self.directory, &error))
     }
@@ -70,8 +70,9 @@ impl Database {
 }
 
 fn write(redb: &redb::Database, facts: &Facts, changes: &[Arc<Changes>]) -> Result<(), redb::Error> {
-    // Dropped before its commit, a transaction is rolled back. Durable, which is redb's default: pages that a transaction
-    // frees are used again only after the next durable one, so spills without fsync would let the file grow without end.
+    // Dropped before its commit, a transaction is rolled back. Durable, which is redb's default: pages that a
+    // transaction frees are used again only after the next durable one, so spills without fsync would let the file grow
+    // without end.
     let transaction = redb.begin_write()?;
     {
         let mut base = transaction.open_table(BASE)?;

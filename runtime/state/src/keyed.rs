@@ -54,7 +54,8 @@ impl KeyedState for Keyed {
         Box::pin(async move {
             let groups = self.subtask.check(state, epoch, writes)?;
             let spillable = match self.subtask.write(state, epoch, writes, &groups) {
-                // Buffers may be what fills the quota: those of the whole job are handed over, then it is tried once more.
+                // Buffers may be what fills the quota: those of the whole job are handed over, then it is tried once
+                // more.
                 Err(StateError::OverQuota(over)) => {
                     let store = self.store.clone();
                     if !blocking(move || store.spill_all()).await? {

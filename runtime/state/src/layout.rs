@@ -9,9 +9,9 @@
 //! 12      n       key
 //! ```
 //!
-//! redb compares keys byte by byte, so entries stand in the order (operator, key group, state, key length, key): the key
-//! groups of a subtask are one range of an operator. No stored key is a prefix of another, because the length stands
-//! before the key; a map key can be added behind it.
+//! redb compares keys byte by byte, so entries stand in the order (operator, key group, state, key length, key): the
+//! key groups of a subtask are one range of an operator. No stored key is a prefix of another, because the length
+//! stands before the key; a map key can be added behind it.
 
 use redb::TableDefinition;
 use wasmill_core::KeyGroup;
@@ -102,7 +102,10 @@ mod tests {
         }
 
         #[test]
-        fn no_stored_key_is_a_prefix_of_another(a in proptest::collection::vec(0u8..3, 0..20), b in proptest::collection::vec(0u8..3, 0..20)) {
+        fn no_stored_key_is_a_prefix_of_another(
+            a in proptest::collection::vec(0u8..3, 0..20),
+            b in proptest::collection::vec(0u8..3, 0..20),
+        ) {
             prop_assume!(a != b);
             prop_assert!(!encoded(0, 0, 0, &a).starts_with(&encoded(0, 0, 0, &b)));
         }

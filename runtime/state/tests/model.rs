@@ -173,7 +173,10 @@ proptest! {
     }
 
     #[test]
-    fn a_commit_holds_what_was_sealed_and_nothing_later(steps in proptest::collection::vec(step(), 1..20), later in proptest::collection::vec(key(), 1..10)) {
+    fn a_commit_holds_what_was_sealed_and_nothing_later(
+        steps in proptest::collection::vec(step(), 1..20),
+        later in proptest::collection::vec(key(), 1..10),
+    ) {
         run(async {
             let folder = tempfile::tempdir().unwrap();
             let (store, keyed) = common::single(folder.path(), 1 << 30);
@@ -193,8 +196,10 @@ proptest! {
             store.commit(1).await.unwrap();
             drop((keyed, store));
             let reader = RedbState::open_read_only(folder.path()).unwrap();
-            let found: BTreeMap<_, _> = reader.entries("count", "a").unwrap().map(|entry| entry.map(|entry| (entry.key, entry.value)).unwrap()).collect();
-            let expected: BTreeMap<_, _> = expected.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+            let entries = reader.entries("count", "a").unwrap().map(Result::unwrap);
+            let found: BTreeMap<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
+            let present = expected.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let expected: BTreeMap<_, _> = present.collect();
             assert_eq!(found, expected);
         });
     }

@@ -119,7 +119,8 @@ serial!(
 
 /// Decodes all of `bytes`: what postcard would leave over does not belong to a `T`.
 fn whole_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|error| format!("it is not postcard of its type: {error}"))?;
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|error| format!("it is not postcard of its type: {error}"))?;
     if rest.is_empty() { Ok(value) } else { Err(format!("{} bytes are left over after its postcard", rest.len())) }
 }
 

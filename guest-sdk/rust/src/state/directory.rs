@@ -113,10 +113,7 @@ fn short(bytes: &[u8], start: usize, key: &[u8]) -> [u64; 2] {
         Some(block) => {
             let (words, _) = block.as_chunks::<8>();
             let bits = |bytes: usize| if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 };
-            [
-                u64::from_le_bytes(words[0]) & bits(length),
-                u64::from_le_bytes(words[1]) & bits(length.saturating_sub(8)),
-            ]
+            [u64::from_le_bytes(words[0]) & bits(length), u64::from_le_bytes(words[1]) & bits(length.saturating_sub(8))]
         }
         None => words(key),
     };
@@ -182,7 +179,9 @@ impl Directory {
         match index {
             Index::Four(table) => {
                 let keys = keys.fixed::<4>(rows).ok_or_else(|| wrong_key(keys, rows, Some(4)))?;
-                slots.extend(keys.iter().map(|key| number(table, ends, bytes, u64::from(u32::from_le_bytes(*key)), key)));
+                slots.extend(
+                    keys.iter().map(|key| number(table, ends, bytes, u64::from(u32::from_le_bytes(*key)), key)),
+                );
             }
             Index::Eight(table) => {
                 let keys = keys.fixed::<8>(rows).ok_or_else(|| wrong_key(keys, rows, Some(8)))?;

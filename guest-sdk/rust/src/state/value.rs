@@ -109,7 +109,10 @@ impl<V: StateValue> ValueState<V> {
     /// Where there is no current key: in `open` and `finish`.
     #[inline]
     pub fn clear(&mut self) {
-        self.replace(None);
+        match self.cells.get(self.slot.0 as usize) {
+            Some(Cell::Absent | Cell::Removed) => {}
+            _ => self.replace(None),
+        }
     }
 
     #[inline]
@@ -174,7 +177,8 @@ impl<V: StateValue> StateColumn for ValueState<V> {
                 continue;
             }
             let stored = column.get(row).ok_or_else(|| Error::Job("the host's values are not valid".to_string()))?;
-            let value = V::decode(Some(stored)).map_err(|error| self.error(b"", "what is stored cannot be read", error))?;
+            let value =
+                V::decode(Some(stored)).map_err(|error| self.error(b"", "what is stored cannot be read", error))?;
             self.slot = Slot((first + row) as u32);
             self.cells[first + row] = Cell::Present(V::own(value));
             self.weigh();

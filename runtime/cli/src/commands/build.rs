@@ -48,9 +48,7 @@ impl Build {
         let component = self.path.join(format!("{}.wasm", package.name));
         let size = replace(&artifact, &component)?;
         talk.done("Built", format_args!("{} ({})", component.display(), format::bytes(size)));
-        let text = inspect::text(&component).map_err(|failure| {
-            failure.hint("the component was built, but Wasmill cannot use it: does the project use `wasmill-sdk`?")
-        })?;
+        let text = inspect::describe_built(&component, talk)?;
         talk::print(&text)?;
         Ok(Exit::Done)
     }

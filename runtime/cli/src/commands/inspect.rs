@@ -9,7 +9,7 @@ use inspection::Inspection;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
-    talk,
+    talk::{self, Talk},
 };
 
 /// Show what a component is: its description, imports, exports and size
@@ -42,11 +42,19 @@ impl Inspect {
     }
 }
 
-/// The inspection of a fresh component as text, for `wasmill build`.
-pub(crate) fn text(component: &Path) -> Result<String, Failure> {
+/// What the operator in a component that was just built says of itself. It is described under no configuration; one that
+/// needs some is told of, not refused.
+///
+/// # Errors
+/// When no job could use the component.
+pub(super) fn describe_built(component: &Path, talk: &Talk) -> Result<String, Failure> {
     let inspection = inspect(component, "{}")?;
-    inspection.verdict()?;
-    Ok(inspection.text())
+    if inspection.wants_configuration() {
+        talk.say("It needs a configuration to describe itself: `wasmill inspect` takes one with --config.");
+    } else {
+        inspection.verdict()?;
+    }
+    Ok(inspection.description_text())
 }
 
 fn inspect(component: &Path, config: &str) -> Result<Inspection, Failure> {

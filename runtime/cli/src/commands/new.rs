@@ -134,8 +134,7 @@ fn write(path: &Path, content: &str) -> anyhow::Result<()> {
 }
 
 fn next_steps(path: &Path) -> String {
-    let path = path.display();
-    format!("  cd {path} && cargo test    # the operator natively\n  wasmill build {path}\n  wasmill run {path}/job.toml")
+    format!("  cd {}\n  cargo test               # the operator natively\n  wasmill build\n  wasmill run job.toml", path.display())
 }
 
 #[cfg(test)]

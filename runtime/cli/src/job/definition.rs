@@ -5,7 +5,7 @@ mod tables;
 
 use std::time::Duration;
 
-pub use connectors::{SINK, SOURCE};
+pub use connectors::{EVENT_TIME, SINK, SOURCE};
 pub use tables::{ENGINE, INPUT, JOB, LIMITS, OPERATOR, STATE};
 
 /// A table of a job file: the keys it may have. All others are errors.
@@ -155,8 +155,8 @@ mod tests {
     use super::*;
 
     /// Every table, by its header.
-    fn tables() -> [&'static Table; 8] {
-        [&JOB, &LIMITS, &ENGINE, &STATE, &SOURCE, &OPERATOR, &INPUT, &SINK]
+    fn tables() -> [&'static Table; 9] {
+        [&JOB, &LIMITS, &ENGINE, &STATE, &SOURCE, &EVENT_TIME, &OPERATOR, &INPUT, &SINK]
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl state::Host for Guest {
             let message = format!("it gave expiry times to `{WRITE}`, but its state has no time to live");
             return Err(OperatorError::Contract(message).into());
         }
+        self.wrote = true;
         let written = self.budget.aside(backend.write_many(state, epoch, &writes)).await;
         Ok(written.map_err(|error| failed(WRITE, error))?)
     }

@@ -155,7 +155,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_behaves_as_bytes_in_memory_and_leaves_the_file_alone(length in 0usize..15_000, steps in proptest::collection::vec(step(), 0..30)) {
+        fn it_behaves_as_bytes_in_memory_and_leaves_the_file_alone(
+            length in 0usize..15_000,
+            steps in proptest::collection::vec(step(), 0..30),
+        ) {
             let original: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(&original).unwrap();

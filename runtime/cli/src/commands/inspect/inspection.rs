@@ -53,8 +53,18 @@ impl Inspection {
         })
     }
 
-    /// Shows it to a person.
+    /// Shows it to a person: what it is and what crosses its boundary.
     pub(super) fn text(&self) -> String {
+        let mut text = self.description_text();
+        let refused = |import: &String| if self.refused.contains(import) { "refused" } else { "granted" };
+        let imports = self.imports.iter().map(|import| vec![refused(import).to_string(), import.clone()]).collect();
+        section(&mut text, "imports", imports);
+        section(&mut text, "exports", self.exports.iter().map(|export| vec![export.clone()]).collect());
+        text
+    }
+
+    /// Shows what the operator says of itself.
+    pub(super) fn description_text(&self) -> String {
         let mut text = String::new();
         let path = self.path.display();
         match &self.description {
@@ -70,10 +80,6 @@ impl Inspection {
             let timers = description.timers.iter().map(|&domain| vec![time_domain(domain).to_string()]).collect();
             section(&mut text, "timers", timers);
         }
-        let refused = |import: &String| if self.refused.contains(import) { "refused" } else { "granted" };
-        let imports = self.imports.iter().map(|import| vec![refused(import).to_string(), import.clone()]).collect();
-        section(&mut text, "imports", imports);
-        section(&mut text, "exports", self.exports.iter().map(|export| vec![export.clone()]).collect());
         text
     }
 

@@ -203,7 +203,7 @@ const WITH_KEY: Field =
     field("key", Kind::Boolean, "Whether the key is written too, before the value.", "true").default("false");
 
 const SEPARATOR: Field =
-    field("separator", Kind::Text, "What stands between key and value.", "\": \"").default("\\t").formats(&["text"]);
+    field("separator", Kind::Text, "What stands between key and value.", "\": \"").default("\t").formats(&["text"]);
 
 const COMPRESSIONS: &[Word] =
     &[word("none", "not at all"), word("gzip", "with gzip, `.gz`"), word("zstd", "with Zstandard, `.zst`")];

@@ -1,0 +1,135 @@
+//! Expands `#[operator]` on a function and on an `impl`.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{
+    Error, FnArg, GenericArgument, Item, ItemFn, ItemImpl, PathArguments, Result, Type, TypePath, spanned::Spanned,
+};
+
+const FUNCTION: &str = "an operator function takes a record and an output: \
+     `fn name(record: Record<'_, Key, Value>, out: &mut Output<Key, Value>)`, \
+     with `MapValues<Value>` instead of `Output` to give each row another value";
+
+const IMPL: &str =
+    "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator` for a type";
+
+const ITEM: &str =
+    "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator`";
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    if !arguments.is_empty() {
+        return Err(Error::new_spanned(arguments, "`#[operator]` takes no arguments"));
+    }
+    match syn::parse2(item)? {
+        Item::Fn(function) => of_function(&function),
+        Item::Impl(implementation) => of_impl(&implementation),
+        other => Err(Error::new(other.span(), ITEM)),
+    }
+}
+
+fn of_impl(item: &ItemImpl) -> Result<TokenStream> {
+    let Some((_, path, _)) = &item.trait_ else { return Err(Error::new_spanned(&item.self_ty, IMPL)) };
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(&item.generics, "an operator is exported: its type cannot be generic"));
+    }
+    let of = &item.self_ty;
+    let runs = match path.segments.last().map(|last| last.ident.to_string()).as_deref() {
+        Some("RecordOperator") => quote!(::wasmill_sdk::operator::Records<#of>),
+        Some("KeyedOperator") => quote!(::wasmill_sdk::operator::Keyed<#of>),
+        Some("BatchOperator") => quote!(#of),
+        _ => return Err(Error::new_spanned(path, IMPL)),
+    };
+    let export = export(of, &runs);
+    Ok(quote! { #item #export })
+}
+
+fn of_function(function: &ItemFn) -> Result<TokenStream> {
+    let signature = &function.sig;
+    let plain = signature.asyncness.is_none() && signature.unsafety.is_none() && signature.abi.is_none();
+    if !plain || signature.variadic.is_some() {
+        return Err(Error::new_spanned(signature, "an operator function is a plain `fn`"));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(&signature.generics, "an operator is exported: its function cannot be generic"));
+    }
+    let inputs: Vec<&FnArg> = signature.inputs.iter().collect();
+    let [FnArg::Typed(record), FnArg::Typed(out)] = inputs[..] else {
+        return Err(Error::new(signature.paren_token.span.join(), FUNCTION));
+    };
+    let (key, value) = codecs(&record.ty)?;
+    let Type::Reference(out) = &*out.ty else { return Err(Error::new_spanned(&out.ty, FUNCTION)) };
+    if out.mutability.is_none() {
+        return Err(Error::new_spanned(out, FUNCTION));
+    }
+    let (name, visibility, out) = (&signature.ident, &function.vis, &out.elem);
+    let documentation = function.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
+    let export = export(&name.to_token_stream(), &quote!(::wasmill_sdk::operator::Records<#name>));
+    Ok(quote! {
+        #function
+
+        // The function's name as a type. It has braces, so that it is none as a value.
+        #( #documentation )*
+        #[allow(non_camel_case_types, reason = "named as the function")]
+        #visibility struct #name {}
+
+        impl ::wasmill_sdk::operator::RecordOperator for #name {
+            type Key = #key;
+            type Value = #value;
+            type Output = #out;
+
+            fn open(_: &mut ::wasmill_sdk::Setup) -> ::wasmill_sdk::Result<Self> {
+                ::core::result::Result::Ok(#name {})
+            }
+
+            #[inline(always)]
+            fn process(
+                &mut self,
+                record: ::wasmill_sdk::Record<'_, #key, #value>,
+                _: &mut ::wasmill_sdk::Call<'_>,
+                out: &mut Self::Output,
+            ) -> ::wasmill_sdk::Result<()> {
+                ::wasmill_sdk::Outcome::into_result(#name(record, out))
+            }
+        }
+
+        #export
+    })
+}
+
+/// `Key` and `Value` of `Record<'_, Key, Value>`.
+fn codecs(record: &Type) -> Result<(&Type, &Type)> {
+    let error = || Error::new_spanned(record, FUNCTION);
+    let Type::Path(TypePath { path, .. }) = record else { return Err(error()) };
+    let last = path.segments.last().filter(|last| last.ident == "Record").ok_or_else(error)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(error()) };
+    let types: Vec<&Type> = arguments
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(of) => Some(of),
+            _ => None,
+        })
+        .collect();
+    match types[..] {
+        [key, value] => Ok((key, value)),
+        _ => Err(error()),
+    }
+}
+
+/// Names the operator after its crate, and exports it from a component.
+fn export(of: &impl ToTokens, runs: &TokenStream) -> TokenStream {
+    quote! {
+        impl ::wasmill_sdk::Operator for #of {
+            type Runs = #runs;
+            const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
+            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, clippy::all, reason = "generated by wit-bindgen")]
+        const _: () = {
+            type Component = ::wasmill_sdk::export::Component<#of>;
+            ::wasmill_sdk::bindings::export!(Component with_types_in ::wasmill_sdk::bindings);
+        };
+    }
+}

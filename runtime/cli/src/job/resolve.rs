@@ -1,0 +1,163 @@
+//! Decides whether a job can run: joins its nodes to a logical graph, and tells all problems at once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wasmill_core::{
+    Codec, Description,
+    description::InputDescription,
+    graph::{Edge, Exchange, LogicalGraph, Node, NodeId, Role},
+};
+
+use super::{
+    connect::{Connected, Feed},
+    describe::Describe,
+    nodes::Place,
+    problem::{Findings, Problem},
+    read::Job,
+    suggest::quote,
+    wire::Wired,
+};
+
+/// The most subtasks of all nodes together: a process has room for as many instances.
+const SUBTASKS: u64 = 5_000;
+
+/// The most channels of a job.
+const CHANNELS: u64 = 1_000_000;
+
+/// A job that can run.
+pub struct Resolved {
+    /// Its graph: sources, operators and sinks in the order of the job file.
+    pub graph: LogicalGraph,
+    /// The descriptions of its operators.
+    pub descriptions: BTreeMap<NodeId, Description>,
+    /// Its sources and sinks, ready to be made.
+    pub connected: Connected,
+    /// What may not be as meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// A node, as its neighbours see it. What is unknown has been told already.
+pub(super) struct Known<'a> {
+    pub(super) place: &'a Place,
+    pub(super) role: Role,
+    pub(super) title: String,
+    /// Its inputs by name; `None` for a sink, and where the operator's description is missing.
+    pub(super) inputs: Option<&'a [InputDescription]>,
+    /// Its outputs; `None` where the operator's description is missing.
+    pub(super) outputs: Option<Vec<Output<'a>>>,
+    /// What a source brings, if the node is one that is known.
+    pub(super) feed: Option<&'a Feed>,
+}
+
+/// An output, and how its rows are encoded.
+pub(super) struct Output<'a> {
+    pub(super) name: &'a str,
+    /// `None` where rows have no key.
+    pub(super) key: Option<&'a Codec>,
+    pub(super) value: &'a Codec,
+}
+
+impl Job {
+    /// Checks everything that can be checked without running the job.
+    ///
+    /// # Errors
+    /// All problems, warnings too, in the order of the job file, when at least one is an error.
+    pub fn resolve(&self, describe: &mut dyn Describe) -> Result<Resolved, Vec<Problem>> {
+        let mut findings = self.findings.clone();
+        let descriptions = self.describe(describe, &mut findings);
+        let connected = self.connect(&mut findings);
+        let nodes = self.known(&descriptions, &connected);
+        let wired = Wired::new(&nodes, &mut findings);
+        wired.check_flow(&nodes, self, &descriptions, &mut findings);
+        let graph = self.graph(&nodes, wired.edges);
+        self.check_graph(&nodes, &graph, &mut findings);
+        let first_operator = self.sources.len();
+        let is_sound = !findings.has_errors();
+        let problems = findings.problems(&self.text, &self.options);
+        if !is_sound {
+            return Err(problems);
+        }
+        let descriptions = descriptions.into_iter().map(|(i, description)| (first_operator + i, description)).collect();
+        Ok(Resolved { graph, descriptions, connected, warnings: problems })
+    }
+
+    fn known<'a>(&'a self, descriptions: &'a HashMap<usize, Description>, connected: &'a Connected) -> Vec<Known<'a>> {
+        let mut nodes = Vec::new();
+        for (i, source) in self.sources.iter().enumerate() {
+            let feed = connected.feeds.get(&i);
+            let outputs = feed.map(|feed| {
+                let key = feed.has_keys.then_some(&feed.key);
+                vec![Output { name: "out", key, value: &feed.value }]
+            });
+            let title = source.connector.to_string();
+            nodes.push(Known { place: &source.place, role: Role::Source, title, inputs: None, outputs, feed });
+        }
+        for (i, operator) in self.operators.iter().enumerate() {
+            let description = descriptions.get(&i);
+            let file = operator.component.as_ref().and_then(|path| path.file_name());
+            let title = file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let inputs = description.map(|description| description.inputs.as_slice());
+            let outputs = description.map(|description| {
+                let output = |o| {
+                    let wasmill_core::description::OutputDescription { name, key, value } = o;
+                    Output { name, key: Some(key), value }
+                };
+                description.outputs.iter().map(output).collect()
+            });
+            nodes.push(Known { place: &operator.place, role: Role::Operator, title, inputs, outputs, feed: None });
+        }
+        for sink in &self.sinks {
+            let title = sink.connector.to_string();
+            let outputs = Some(Vec::new());
+            nodes.push(Known { place: &sink.place, role: Role::Sink, title, inputs: None, outputs, feed: None });
+        }
+        nodes
+    }
+
+    fn graph(&self, nodes: &[Known<'_>], edges: Vec<Edge>) -> LogicalGraph {
+        let node = |known: &Known<'_>| Node {
+            id: known.place.id.clone(),
+            role: known.role,
+            title: known.title.clone(),
+            parallelism: known.place.parallelism,
+            chain: known.place.chain,
+            outputs: known.outputs.iter().flatten().map(|output| output.name.to_string()).collect(),
+        };
+        LogicalGraph { nodes: nodes.iter().map(node).collect(), edges, max_parallelism: self.max_parallelism }
+    }
+
+    /// What the graph says of itself, at the lines of its nodes.
+    fn check_graph(&self, nodes: &[Known<'_>], graph: &LogicalGraph, findings: &mut Findings) {
+        let mut whole = graph.clone();
+        for to in 0..nodes.len() {
+            // That its edge was refused has been told; a stand-in keeps the graph from saying so again.
+            if nodes[to].role != Role::Source && graph.edges_to(to).next().is_none() {
+                let from = whole.nodes.len();
+                whole.nodes.push(Node { parallelism: 1, role: Role::Source, ..whole.nodes[to].clone() });
+                whole.edges.push(Edge { from, output: 0, to, input: 0, exchange: Exchange::Rebalance });
+            }
+        }
+        for error in whole.check() {
+            let at = nodes.get(error.node).map_or(&super::tree::At::Whole, |known| &known.place.at);
+            findings.error(at, error.message, "");
+        }
+        let parallelism = |node: NodeId| u64::from(graph.nodes[node].parallelism);
+        let subtasks: u64 = (0..graph.nodes.len()).map(parallelism).sum();
+        let channels = graph.edges.iter().map(|edge| match edge.exchange {
+            Exchange::Forward => parallelism(edge.to),
+            _ => parallelism(edge.from) * parallelism(edge.to),
+        });
+        let channels: u64 = channels.sum();
+        for (count, most, what) in [(subtasks, SUBTASKS, "subtasks"), (channels, CHANNELS, "channels")] {
+            if count > most {
+                let message = format!("the job would have {count} {what}; one process runs at most {most}");
+                findings.error(&super::tree::At::Whole, message, "lower `parallelism`");
+            }
+        }
+    }
+}
+
+/// `` `id` `` of a node.
+pub(super) fn name(known: &Known<'_>) -> String {
+    quote(&known.place.id)
+}

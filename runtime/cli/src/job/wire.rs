@@ -1,0 +1,273 @@
+//! Decides where each edge of a job file leads, by which exchange, and whether rows fit at both ends.
+
+use std::collections::HashMap;
+
+use wasmill_core::{
+    Codec, Description,
+    description::InputDescription,
+    graph::{Edge, Exchange, NodeId, Role},
+    time::TimeDomain,
+};
+
+use super::{
+    nodes::Input,
+    problem::Findings,
+    read::Job,
+    resolve::{Known, Output, name},
+    suggest::{list, meant_or_list, quote},
+};
+
+/// The names of codecs whose bytes are known; all others fit everything.
+const CODECS: [&str; 9] = ["text", "json", "u32", "u64", "i32", "i64", "f32", "f64", "postcard"];
+
+/// The edges of a job.
+pub(super) struct Wired {
+    pub(super) edges: Vec<Edge>,
+    /// Whether an edge of each node was refused.
+    refused: Vec<bool>,
+}
+
+impl Wired {
+    /// Wires what can be wired, and tells what cannot.
+    pub(super) fn new(nodes: &[Known<'_>], findings: &mut Findings) -> Wired {
+        let mut ids: HashMap<&str, NodeId> = HashMap::new();
+        for (i, known) in nodes.iter().enumerate() {
+            ids.entry(&known.place.id).or_insert(i);
+        }
+        let mut wired = Wired { edges: Vec::new(), refused: vec![false; nodes.len()] };
+        for (to, known) in nodes.iter().enumerate() {
+            wired.refused[to] = known.role != Role::Source && known.place.inputs_incomplete;
+            for input in &known.place.inputs {
+                match edge(nodes, &ids, to, input, findings) {
+                    Some(edge) => wired.edges.push(edge),
+                    None => wired.refused[to] = true,
+                }
+            }
+        }
+        wired
+    }
+
+    /// Inputs without rows, outputs that nobody takes, event-time timers that never fire.
+    pub(super) fn check_flow(
+        &self,
+        nodes: &[Known<'_>],
+        job: &Job,
+        descriptions: &HashMap<usize, Description>,
+        findings: &mut Findings,
+    ) {
+        for (i, known) in nodes.iter().enumerate() {
+            let open = known.inputs.unwrap_or_default().iter().enumerate().filter(|_| !self.refused[i]);
+            for (index, input) in open {
+                if !self.edges.iter().any(|edge| edge.to == i && edge.input == index as u32) {
+                    findings.error(
+                        &known.place.at,
+                        format!("nothing goes to the input {} of {}", quote(&input.name), name(known)),
+                        format!("add `{{ from = \"NODE\", as = \"{}\" }}` to its `input`", input.name),
+                    );
+                }
+            }
+        }
+        if self.refused.contains(&true) {
+            // Where rows were meant to go is not known.
+            return;
+        }
+        for (i, known) in nodes.iter().enumerate() {
+            for (index, output) in known.outputs.iter().flatten().enumerate() {
+                if self.edges.iter().any(|edge| edge.from == i && edge.output == index as u32) {
+                    continue;
+                }
+                let (message, from) = match known.role {
+                    Role::Source => (format!("nobody takes the rows of {}", name(known)), known.place.id.clone()),
+                    _ => (
+                        format!("nobody takes the output {} of {}", quote(output.name), name(known)),
+                        format!("{}.{}", known.place.id, output.name),
+                    ),
+                };
+                let hint = format!("they are counted and dropped; to keep them, add a sink with `input = \"{from}\"`");
+                findings.warning(&known.place.at, message, hint);
+            }
+        }
+        self.check_timers(nodes, job, descriptions, findings);
+    }
+
+    fn check_timers(
+        &self,
+        nodes: &[Known<'_>],
+        job: &Job,
+        descriptions: &HashMap<usize, Description>,
+        findings: &mut Findings,
+    ) {
+        for (i, known) in nodes.iter().enumerate() {
+            let description = i.checked_sub(job.sources.len()).and_then(|operator| descriptions.get(&operator));
+            if !description.is_some_and(|description| description.timers.contains(&TimeDomain::EventTime)) {
+                continue;
+            }
+            for source in self.sources_of(i) {
+                let Some(feed) = nodes[source].feed.filter(|feed| !feed.bounded && !feed.has_event_time) else { continue };
+                let _ = feed;
+                let source = &nodes[source].place.id;
+                findings.warning(
+                    &known.place.at,
+                    format!(
+                        "{} sets timers in event time, but rows of {} have none and may never end: the timers do not fire",
+                        name(known),
+                        quote(source)
+                    ),
+                    format!("add a table `[source.{source}.event-time]`"),
+                );
+            }
+        }
+    }
+
+    /// The nodes without input that `node` gets rows from, by whatever way, in order.
+    fn sources_of(&self, node: NodeId) -> Vec<NodeId> {
+        let (mut seen, mut waiting) = (vec![false; self.refused.len()], vec![node]);
+        while let Some(next) = waiting.pop() {
+            if !std::mem::replace(&mut seen[next], true) {
+                waiting.extend(self.edges.iter().filter(|edge| edge.to == next).map(|edge| edge.from));
+            }
+        }
+        (0..seen.len()).filter(|&i| seen[i] && !self.edges.iter().any(|edge| edge.to == i)).collect()
+    }
+}
+
+/// The edge that `input` of node `to` means, unless it was refused.
+fn edge(
+    nodes: &[Known<'_>],
+    ids: &HashMap<&str, NodeId>,
+    to: NodeId,
+    input: &Input,
+    findings: &mut Findings,
+) -> Option<Edge> {
+    let target = &nodes[to];
+    let Some(&from) = ids.get(input.from.as_str()) else {
+        let givers: Vec<&str> = nodes.iter().filter(|n| n.role != Role::Sink).map(|n| n.place.id.as_str()).collect();
+        let message = format!("{} takes rows from {}, which does not exist", name(target), quote(&input.from));
+        findings.error(&input.from_at, message, meant_or_list(&input.from, &givers, "rows come from"));
+        return None;
+    };
+    let origin = &nodes[from];
+    if origin.role == Role::Sink {
+        let message = format!("{} takes rows from {}, which is a sink", name(target), quote(&input.from));
+        findings.error(&input.from_at, message, "take them from where the sink takes them");
+        return None;
+    }
+    let output = output(origin, input, findings);
+    let index = input_index(target, input, findings);
+    let (output, index) = (output?, index?);
+    let description = target.inputs.and_then(|inputs| inputs.get(index));
+    let given = origin.outputs.as_ref().and_then(|outputs| outputs.get(output));
+    let equal = origin.place.parallelism == target.place.parallelism;
+    let keyed = description.is_some_and(|input| input.keyed);
+    let exchange = match &input.exchange {
+        Some((exchange, _)) => *exchange,
+        None if keyed => Exchange::Hash,
+        None if equal => Exchange::Forward,
+        None => Exchange::Rebalance,
+    };
+    if let (Some(description), Some((written, at))) = (description.filter(|_| keyed), &input.exchange)
+        && *written != Exchange::Hash
+    {
+        let (id, input) = (name(target), quote(&description.name));
+        let message = format!("the input {input} of {id} is keyed, but its rows come by {}", quote(written.name()));
+        findings.error(at, message, "use `hash`, or leave `exchange` out: equal keys must go to the same subtask");
+        return None;
+    }
+    if exchange == Exchange::Hash && given.is_some_and(|output| output.key.is_none()) {
+        let id = &origin.place.id;
+        let hint = match origin.feed.is_some_and(|feed| feed.can_have_keys) {
+            true => format!("add `key` to `[source.{id}]`, or let an operator set the key"),
+            false => "let an operator between them set the key".to_string(),
+        };
+        let message = format!("rows go from {} to {} by key, but {} gives them none", quote(id), name(target), quote(id));
+        findings.error(&input.from_at, message, hint);
+    }
+    if let (Some(description), Some(given)) = (description, given) {
+        check_codecs(origin, given, target, description, input, findings);
+    }
+    Some(Edge { from, output: output as u32, to, input: index as u32, exchange })
+}
+
+/// Which output of `origin` is meant: without a name the first.
+fn output(origin: &Known<'_>, input: &Input, findings: &mut Findings) -> Option<usize> {
+    let Some(outputs) = &origin.outputs else { return Some(0) };
+    let names: Vec<&str> = outputs.iter().map(|output| output.name).collect();
+    if names.is_empty() {
+        let message = format!("nothing comes out of {}: its component describes no output", name(origin));
+        findings.error(&input.from_at, message, "take rows from another node");
+        return None;
+    }
+    let Some(wanted) = &input.output else { return Some(0) };
+    let found = names.iter().position(|name| name == wanted);
+    if found.is_none() {
+        let there_is = if names.len() == 1 { "it has" } else { "its outputs are" };
+        let message = format!("{} has no output {}", name(origin), quote(wanted));
+        findings.error(&input.from_at, message, meant_or_list(wanted, &names, there_is));
+    }
+    found
+}
+
+/// Which input of `target` is meant: without a name the only one.
+fn input_index(target: &Known<'_>, input: &Input, findings: &mut Findings) -> Option<usize> {
+    let Some(inputs) = target.inputs else {
+        if let (Role::Sink, Some((_, at))) = (target.role, &input.name) {
+            findings.error(at, format!("{} is a sink: its input has no name", name(target)), "remove `as`");
+            return None;
+        }
+        return Some(0);
+    };
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    match &input.name {
+        Some((wanted, at)) => {
+            let found = names.iter().position(|name| name == wanted);
+            if found.is_none() {
+                let there_is = if names.len() == 1 { "it has" } else { "its inputs are" };
+                let message = format!("{} has no input {}", name(target), quote(wanted));
+                findings.error(at, message, meant_or_list(wanted, &names, there_is));
+            }
+            found
+        }
+        None if names.len() == 1 => Some(0),
+        // Without inputs the description itself has been refused.
+        None if names.is_empty() => None,
+        None => {
+            let message = format!("{} has the inputs {}: say which", name(target), list(names.iter().copied(), "and"));
+            let hint = format!("write `{{ from = \"{}\", as = \"{}\" }}`", input.from, names[0]);
+            findings.error(&input.from_at, message, hint);
+            None
+        }
+    }
+}
+
+fn check_codecs(
+    origin: &Known<'_>,
+    given: &Output<'_>,
+    target: &Known<'_>,
+    reads: &InputDescription,
+    input: &Input,
+    findings: &mut Findings,
+) {
+    let key = given.key.filter(|_| reads.columns.keys || reads.keyed).map(|codec| ("keys", codec, &reads.key));
+    let value = reads.columns.values.then_some(("values", given.value, &reads.value));
+    for (what, given, read) in [key, value].into_iter().flatten() {
+        let (origin, target) = (name(origin), name(target));
+        if !fit(given, read) {
+            findings.error(
+                &input.from_at,
+                format!("{target} reads {what} as {}, but {origin} gives {}", quote(&read.name), quote(&given.name)),
+                "change the one or the other, or put an operator between them that converts",
+            );
+        } else if given.name == read.name && !given.schema.is_empty() && !read.schema.is_empty() && given.schema != read.schema {
+            findings.warning(
+                &input.from_at,
+                format!("{target} reads {what} as {}, but {origin} gives {}", quote(&read.schema), quote(&given.schema)),
+                "make sure that both types have the same fields in the same order",
+            );
+        }
+    }
+}
+
+/// Whether what is encoded by the one can be read by the other. Unknown codecs fit everything.
+fn fit(given: &Codec, read: &Codec) -> bool {
+    given.name == read.name || !CODECS.contains(&given.name.as_str()) || !CODECS.contains(&read.name.as_str())
+}

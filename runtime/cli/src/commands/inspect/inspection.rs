@@ -11,7 +11,7 @@ use wasmill_core::{
     description::{Columns, InputDescription, OutputDescription, StateDescription, StateScope},
     time::TimeDomain,
 };
-use wasmill_host::Limits;
+use wasmill_host::{HostError, Limits};
 
 use crate::{
     components::{self, Loaded},
@@ -29,7 +29,7 @@ pub(super) struct Inspection {
     imports: Vec<String>,
     refused: Vec<String>,
     exports: Vec<String>,
-    description: Result<Description, String>,
+    description: Result<Description, HostError>,
 }
 
 impl Inspection {
@@ -49,7 +49,7 @@ impl Inspection {
             imports: component.imports(),
             refused: component.refused_imports(),
             exports: component.exports(),
-            description: component.describe(config, &Limits::default()).map_err(|error| error.to_string()),
+            description: component.describe(config, &Limits::default()),
         })
     }
 
@@ -123,11 +123,16 @@ impl Inspection {
             "load_us": u64::try_from(self.loaded_in.as_micros()).unwrap_or(u64::MAX),
             "from_cache": self.from_cache,
             "description": description,
-            "error": self.description.as_ref().err(),
+            "error": self.description.as_ref().err().map(ToString::to_string),
             "imports": self.imports,
             "refused_imports": self.refused,
             "exports": self.exports,
         })
+    }
+
+    /// Whether the operator refuses to describe itself under the configuration that it was given.
+    pub(super) fn wants_configuration(&self) -> bool {
+        matches!(self.description, Err(HostError::Configuration { .. }))
     }
 
     /// Whether a job could use the component.
@@ -312,8 +317,10 @@ exports
             description.states[0].ttl = Some(TimeToLive { milliseconds: 1, domain: TimeDomain::EventTime });
         }
         assert_eq!(inspection.verdict().unwrap_err().exit, Exit::Invalid);
-        inspection.description = Err("it trapped".to_string());
-        assert_eq!(inspection.verdict().unwrap_err().error.to_string(), "it trapped");
-        assert_eq!(inspection.json()["error"], "it trapped");
+        inspection.description = Err(HostError::CoreModule { path: PathBuf::from("m.wasm") });
+        let said = inspection.verdict().unwrap_err().error.to_string();
+        assert!(said.starts_with("`m.wasm` is a core module"), "{said}");
+        assert_eq!(inspection.json()["error"], said);
+        assert!(!inspection.wants_configuration());
     }
 }

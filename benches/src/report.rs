@@ -47,7 +47,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Prints all rows.
 pub(crate) fn print(rows: &[Row]) {
-    println!("CPU nanoseconds (user and system) per record, medians; M/s is millions of records per second of wall time.\n");
+    println!(
+        "CPU nanoseconds (user and system) per record, medians; M/s is millions of records per second of wall time.\n"
+    );
     println!(
         "{:<13} {:>2} {:>11} {:>9} {:>9} {:>9} {:>12} {:>9} {:>9}",
         "workload", "p", "records", "wasm", "native", "plain", "wasm/native", "wasm M/s", "wasm MB"

@@ -50,6 +50,8 @@ pub trait Codec: Sized + 'static {
     const COLUMN: bool = true;
     /// The length that every entry has, in bytes; 0 where it varies.
     const WIDTH: usize = 0;
+    /// Whether an entry may have no encoding.
+    const FALLIBLE: bool = true;
 
     /// What `describe` says of it.
     fn format() -> Format;

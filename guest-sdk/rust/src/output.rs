@@ -175,10 +175,10 @@ impl<K: Codec, V: Codec> OutputKind for Output<K, V> {
 
     #[inline(always)]
     fn end_row(&mut self) -> Result<(), CodecError> {
-        match self.failure.take() {
-            None => Ok(()),
-            Some(error) => Err(error),
+        if K::FALLIBLE || V::FALLIBLE || COLUMNS_MAY_OVERFLOW {
+            return self.failure.take().map_or(Ok(()), Err);
         }
+        Ok(())
     }
 
     fn end(&mut self, _: Passed) {
@@ -245,6 +245,9 @@ impl<C: Codec> Builder<C> {
         self.ends.clear();
     }
 }
+
+/// Whether a column can be longer than its ends can say: natively only, as a 32-bit memory holds none.
+const COLUMNS_MAY_OVERFLOW: bool = usize::BITS > u32::BITS;
 
 #[cold]
 fn too_long() -> CodecError {

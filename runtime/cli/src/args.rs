@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::{
-    commands::{Build, Completions, Inspect, New},
+    commands::{Build, Check, Completions, Inspect, New, Plan, Run, Schema},
     exit::Outcome,
     talk::{Color, Talk},
 };
@@ -82,6 +82,10 @@ pub enum Command {
     New(New),
     Build(Build),
     Inspect(Inspect),
+    Check(Check),
+    Plan(Plan),
+    Run(Run),
+    Schema(Schema),
     Completions(Completions),
 }
 
@@ -95,6 +99,10 @@ impl Command {
             Command::New(command) => command.run(talk),
             Command::Build(command) => command.run(talk),
             Command::Inspect(command) => command.run(),
+            Command::Check(command) => command.run(talk),
+            Command::Plan(command) => command.run(talk),
+            Command::Run(command) => command.run(talk),
+            Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }

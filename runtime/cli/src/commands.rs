@@ -1,10 +1,21 @@
 //! The commands, one a file.
 
 mod build;
+mod check;
 mod completions;
 mod inspect;
+mod job_args;
 mod new;
+mod plan;
+mod run;
+mod schema;
+
 pub use build::Build;
+pub use check::Check;
 pub use completions::Completions;
 pub use inspect::Inspect;
+pub use job_args::JobArgs;
 pub use new::New;
+pub use plan::Plan;
+pub use run::Run;
+pub use schema::Schema;

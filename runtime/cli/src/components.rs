@@ -24,13 +24,15 @@ pub struct Loaded {
     pub loaded_in: Duration,
 }
 
-/// The runtime that loads components and makes instances of them, with the cache of this user.
+/// The runtime that loads components and makes up to `instances` instances of them, with the cache of this user.
 ///
 /// # Errors
 /// When the machine cannot run WebAssembly as Wasmill needs it.
-pub fn runtime() -> Result<Runtime, HostError> {
+pub fn runtime(instances: u32) -> Result<Runtime, HostError> {
     let cache = cache_directory(env::var_os("WASMILL_CACHE"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"));
-    Runtime::new(RuntimeOptions { cache_directory: cache, ..RuntimeOptions::default() })
+    // One more describes an operator.
+    let max_instances = instances.saturating_add(1);
+    Runtime::new(RuntimeOptions { cache_directory: cache, max_instances, ..RuntimeOptions::default() })
 }
 
 /// Loads one component. Blocks while it compiles, which takes milliseconds to many seconds.

@@ -133,10 +133,7 @@ mod tests {
     #[test]
     fn rates_have_three_digits() {
         let shown = [0.0, f64::NAN, 9.5, 99.96, 123.4, 999.6, 45_600.0, 7_894_000.0, 2.5e12].map(rate);
-        assert_eq!(
-            shown,
-            ["0/s", "0/s", "9.50/s", "100/s", "123/s", "1.00k/s", "45.6k/s", "7.89M/s", "2500G/s"]
-        );
+        assert_eq!(shown, ["0/s", "0/s", "9.50/s", "100/s", "123/s", "1.00k/s", "45.6k/s", "7.89M/s", "2500G/s"]);
     }
 
     #[test]
@@ -147,13 +144,9 @@ mod tests {
 
     #[test]
     fn durations_say_what_matters() {
-        let shown = [0.0, 0.000_85, 0.0123, 0.9996, 4.56, 59.96, 65.0, 3599.7, 7380.0].map(|s| {
-            duration(Duration::from_secs_f64(s))
-        });
-        assert_eq!(
-            shown,
-            ["0 us", "850 us", "12.3 ms", "1.00 s", "4.56 s", "1m 00s", "1m 05s", "60m 00s", "2h 03m"]
-        );
+        let shown = [0.0, 0.000_85, 0.0123, 0.9996, 4.56, 59.96, 65.0, 3599.7, 7380.0]
+            .map(|s| duration(Duration::from_secs_f64(s)));
+        assert_eq!(shown, ["0 us", "850 us", "12.3 ms", "1.00 s", "4.56 s", "1m 00s", "1m 05s", "60m 00s", "2h 03m"]);
     }
 
     /// Expected values from GNU date: `date -u -d @<seconds> --rfc-3339=seconds`.

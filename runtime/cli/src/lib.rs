@@ -8,7 +8,7 @@
 //! - [`args`]: the command line, one definition for parsing, help and completions.
 //! - [`commands`]: one command a file.
 //! - [`job`]: the job file, what can be wrong with it, and its plan.
-//! - [`components`]: loads the components that a job names; `wiring` makes an engine's job of it all.
+//! - [`checked`]: whether a job can run; [`components`]: loads what it names; `wiring`: makes an engine's job of it all.
 //! - [`template`]: the projects that `wasmill new` makes.
 //! - [`format`], [`progress`]: how figures and a running job are shown.
 //! - [`exit`], [`talk`], [`logging`]: exit codes, standard output and standard error.
@@ -20,14 +20,17 @@
 //! - A file the command makes is written aside and renamed.
 
 pub mod args;
+pub mod checked;
 pub mod commands;
 pub mod components;
 pub mod exit;
 pub mod format;
+pub mod job;
 pub mod logging;
 pub mod progress;
 pub mod talk;
 pub mod template;
+mod wiring;
 
 use clap::Parser;
 

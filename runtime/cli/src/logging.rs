@@ -6,10 +6,7 @@ use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter,
     field::Visit,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields, MakeWriter,
-        format::Writer,
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
     registry::LookupSpan,
 };
 

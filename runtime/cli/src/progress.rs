@@ -22,7 +22,8 @@ pub fn table(now: &Progress, before: Option<&Progress>) -> String {
     });
     let rows: Vec<[String; COLUMNS.len()]> =
         std::iter::once(COLUMNS.map(|(title, _)| title.to_string())).chain(rows).collect();
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..COLUMNS.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
@@ -92,7 +93,10 @@ pub fn unconnected(progress: &Progress) -> Vec<String> {
         .filter(|(_, records)| *records > 0)
         .map(|(node, records)| {
             let records = format::count(records);
-            format!("{records} records of `{}` went nowhere: the job connects nothing to the output they are on", node.id)
+            format!(
+                "{records} records of `{}` went nowhere: the job connects nothing to the output they are on",
+                node.id
+            )
         })
         .collect()
 }

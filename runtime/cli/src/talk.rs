@@ -26,7 +26,9 @@ impl Color {
     /// Whether standard error is coloured.
     pub fn on_stderr(self) -> bool {
         match self {
-            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => {
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
             Color::Always => true,
             Color::Never => false,
         }
@@ -113,7 +115,8 @@ impl Talk {
 pub fn print(data: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let newline: &[u8] = if data.ends_with('\n') || data.is_empty() { b"" } else { b"\n" };
-    let written = stdout.write_all(data.as_bytes()).and_then(|()| stdout.write_all(newline)).and_then(|()| stdout.flush());
+    let written =
+        stdout.write_all(data.as_bytes()).and_then(|()| stdout.write_all(newline)).and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::new(crate::Exit::Done, StdoutClosed),
         _ => Failure::message(format_args!("cannot write to standard output: {error}")),

@@ -27,6 +27,7 @@ impl<C: Codec> Codec for Option<C> {
     type Owned = Option<C::Owned>;
     type Rows<'a> = NullableRows<'a, C>;
     const COLUMN: bool = C::COLUMN;
+    const FALLIBLE: bool = C::FALLIBLE;
 
     fn format() -> Format {
         C::format()

@@ -43,6 +43,7 @@ macro_rules! number {
             type Owned = $type;
             type Rows<'a> = NumberRows<'a, $type, $width>;
             const WIDTH: usize = $width;
+            const FALLIBLE: bool = false;
 
             fn format() -> Format {
                 named(stringify!($type))

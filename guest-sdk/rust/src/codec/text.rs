@@ -12,6 +12,7 @@ impl Codec for Bytes {
     type Decoded<'a> = &'a [u8];
     type Owned = Vec<u8>;
     type Rows<'a> = ByRow<'a, Bytes>;
+    const FALLIBLE: bool = false;
 
     fn format() -> Format {
         named("bytes")
@@ -88,6 +89,7 @@ impl Codec for Text {
     type Decoded<'a> = &'a str;
     type Owned = String;
     type Rows<'a> = TextRows<'a>;
+    const FALLIBLE: bool = false;
 
     fn format() -> Format {
         named("text")

@@ -23,6 +23,7 @@ impl Codec for () {
     type Owned = ();
     type Rows<'a> = UnitRows;
     const COLUMN: bool = false;
+    const FALLIBLE: bool = false;
 
     fn format() -> Format {
         named("bytes")

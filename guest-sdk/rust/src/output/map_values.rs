@@ -1,6 +1,6 @@
 //! Gives each row another value; times, keys and headers are moved from the input to the output.
 
-use super::{Builder, OutputKind, Passed, Port};
+use super::{Builder, COLUMNS_MAY_OVERFLOW, OutputKind, Passed, Port};
 use crate::{
     batch::{Batch, KEY_ABSENT, VALUE_ABSENT},
     codec::{Codec, CodecError},
@@ -72,7 +72,7 @@ impl<V: Codec> OutputKind for MapValues<V> {
 
     #[inline(always)]
     fn end_row(&mut self) -> Result<(), CodecError> {
-        if let Some(error) = self.failure.take() {
+        if (V::FALLIBLE || COLUMNS_MAY_OVERFLOW) && let Some(error) = self.failure.take() {
             return Err(error);
         }
         match self.set {

@@ -83,24 +83,37 @@ impl<V: StateValue> ValueState<V> {
     where
         V::Owned: Default,
     {
-        let Some(cell) = self.cells.get_mut(self.slot.0 as usize) else { no_key(&self.name) };
-        if let Cell::Changed(value) = cell {
+        if let Some(Cell::Changed(value)) = self.cells.get_mut(self.slot.0 as usize) {
             let result = change(value);
             if V::WEIGHT_IS_CHEAP {
                 self.weigh();
             }
             return result;
         }
-        let mut value = match std::mem::replace(cell, Cell::Absent) {
-            Cell::Present(value) | Cell::Changed(value) => value,
-            removed => {
-                *cell = removed;
-                V::Owned::default()
-            }
-        };
-        let result = change(&mut value);
-        self.replace(Some(value));
+        self.begin_update();
+        let Some(Cell::Changed(value)) = self.cells.get_mut(self.slot.0 as usize) else { no_key(&self.name) };
+        let result = change(value);
+        self.weigh();
         result
+    }
+
+    /// Marks the current key's value as changed; from the default where there is none.
+    #[cold]
+    #[inline(never)]
+    fn begin_update(&mut self)
+    where
+        V::Owned: Default,
+    {
+        let Some(cell) = self.cells.get_mut(self.slot.0 as usize) else { no_key(&self.name) };
+        let first = !matches!(cell, Cell::Changed(_) | Cell::Removed);
+        let value = match std::mem::replace(cell, Cell::Absent) {
+            Cell::Present(value) | Cell::Changed(value) => value,
+            Cell::Absent | Cell::Removed => V::Owned::default(),
+        };
+        *cell = Cell::Changed(value);
+        if first {
+            self.changed.push(self.slot.0);
+        }
     }
 
     /// Removes the value of the current key.

@@ -78,7 +78,8 @@ fn package(folder: &Path) -> Result<Package, Failure> {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(Failure::message(format_args!("cargo cannot read `{}`:\n{}", manifest.display(), text.trim_end())));
     }
-    let metadata = serde_json::from_slice(&output.stdout).context("`cargo metadata` printed something else than JSON")?;
+    let metadata =
+        serde_json::from_slice(&output.stdout).context("`cargo metadata` printed something else than JSON")?;
     package_in(&metadata, &manifest)
 }
 
@@ -102,8 +103,10 @@ fn package_in(metadata: &Value, manifest: &Path) -> Result<Package, Failure> {
         return Err(Failure::message("`cargo metadata` names a package without id or name"));
     };
     if !makes_component(package) {
-        return Err(Failure::message(format_args!("the package `{name}` does not make a component: it is no `cdylib`"))
-            .hint(format_args!("write this in `{}`:\n    [lib]\n    crate-type = [\"cdylib\"]", manifest.display())));
+        return Err(Failure::message(format_args!(
+            "the package `{name}` does not make a component: it is no `cdylib`"
+        ))
+        .hint(format_args!("write this in `{}`:\n    [lib]\n    crate-type = [\"cdylib\"]", manifest.display())));
     }
     Ok(Package { id: id.to_string(), name: name.to_string() })
 }
@@ -138,11 +141,8 @@ fn cargo(folder: &Path, package: &Package, debug: bool, quiet: bool) -> Result<P
     if quiet {
         command.arg("--quiet");
     }
-    let mut cargo = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| cannot_run("cargo", &error))?;
+    let mut cargo =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| cannot_run("cargo", &error))?;
     let mut artifact = None;
     for line in BufReader::new(cargo.stdout.take().expect("standard output is piped")).lines() {
         let line = line.context("cannot read what cargo says")?;
@@ -181,7 +181,8 @@ fn cannot_run(tool: &str, error: &std::io::Error) -> Failure {
 fn replace(from: &Path, to: &Path) -> anyhow::Result<u64> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = || format!("cannot write `{}`", to.display());
-    let mut aside = tempfile::Builder::new().prefix(".wasmill-").suffix(".wasm").tempfile_in(folder).with_context(failed)?;
+    let mut aside =
+        tempfile::Builder::new().prefix(".wasmill-").suffix(".wasm").tempfile_in(folder).with_context(failed)?;
     let mut source = fs::File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?;
     let size = std::io::copy(&mut source, &mut aside).with_context(failed)?;
     // A temporary file is for its owner alone; a component is as any file that a compiler makes.

@@ -62,7 +62,8 @@ const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/
 fn project_name(path: &Path) -> Result<&str, Failure> {
     let refuse = |why: &str| {
         let text = format!("`{}` does not name a project: {why}", path.display());
-        Failure::usage(text).hint("use lower-case letters, digits, `-` and `_`, a letter first, for example `my-operator`")
+        Failure::usage(text)
+            .hint("use lower-case letters, digits, `-` and `_`, a letter first, for example `my-operator`")
     };
     let name = path.file_name().ok_or_else(|| refuse("it has no last part"))?;
     let name = name.to_str().ok_or_else(|| refuse("its last part is not Unicode"))?;
@@ -109,7 +110,8 @@ fn sdk(asked: Option<&Path>, environment: Option<&Path>, source_tree: &str) -> R
 fn is_sdk(path: &Path) -> bool {
     let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) else { return false };
     let Ok(manifest) = manifest.parse::<toml_edit::DocumentMut>() else { return false };
-    manifest.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str()) == Some("wasmill-sdk")
+    manifest.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str())
+        == Some("wasmill-sdk")
 }
 
 /// Makes `path` unless it is an empty folder already; true if it did.
@@ -134,7 +136,10 @@ fn write(path: &Path, content: &str) -> anyhow::Result<()> {
 }
 
 fn next_steps(path: &Path) -> String {
-    format!("  cd {}\n  cargo test               # the operator natively\n  wasmill build\n  wasmill run job.toml", path.display())
+    format!(
+        "  cd {}\n  cargo test               # the operator natively\n  wasmill build\n  wasmill run job.toml",
+        path.display()
+    )
 }
 
 #[cfg(test)]

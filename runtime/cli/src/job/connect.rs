@@ -3,17 +3,41 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
-use wasmill_core::Codec;
+use wasmill_connectors::{
+    discard::DiscardSink,
+    event_time::{EventTime, TimeFormat},
+    file::{Compression, FileSink, FileSource},
+    generator::GeneratorSource,
+    render::LineFormat,
+    rows::{Format, RowFormat},
+    stdin::StdinSource,
+    stdout::StdoutSink,
+};
+use wasmill_core::{Codec, SinkFactory, SourceFactory, graph::NodeId};
+use wasmill_engine::SourceSpec;
 
-use super::{nodes::Source, problem::Findings, read::Job, suggest::quote};
+use super::{
+    definition::{EVENT_TIME, GENERATED_TIME},
+    nodes::{Sink, Source},
+    problem::Findings,
+    read::Job,
+    section::Section,
+    suggest::quote,
+    tree::At,
+};
 
 /// Sources and sinks, ready to be made.
 #[derive(Default)]
 pub struct Connected {
-    /// What each source brings, by its index.
-    pub(super) feeds: HashMap<usize, Feed>,
+    /// The sources, by their nodes.
+    pub sources: BTreeMap<NodeId, SourceSpec>,
+    /// The sinks, by their nodes.
+    pub sinks: BTreeMap<NodeId, Arc<dyn SinkFactory>>,
+    /// What each source brings.
+    pub(super) feeds: HashMap<NodeId, Feed>,
 }
 
 /// What a source brings.
@@ -21,25 +45,115 @@ pub(super) struct Feed {
     pub(super) key: Codec,
     pub(super) value: Codec,
     pub(super) has_keys: bool,
-    /// Whether its table could say where keys are.
-    pub(super) can_have_keys: bool,
     pub(super) has_event_time: bool,
     /// Whether its rows are known to end.
     pub(super) bounded: bool,
+    /// What to write in its table so that its rows have keys, if that is possible.
+    pub(super) key_hint: Option<&'static str>,
 }
 
 impl Job {
-    /// Makes all sources and sinks, and tells what is wrong between them.
+    /// Makes all sources and sinks, and tells what is wrong with them alone and together. Looks for the files of sources.
     pub(super) fn connect(&self, findings: &mut Findings) -> Connected {
         let mut connected = Connected::default();
-        for (i, source) in self.sources.iter().enumerate() {
-            if let Some(feed) = feed(source) {
-                connected.feeds.insert(i, feed);
+        for (node, source) in self.sources.iter().enumerate() {
+            let Some((factory, feed)) = self.source(source, findings) else { continue };
+            let definition = if source.connector == "generator" { &GENERATED_TIME } else { &EVENT_TIME };
+            let time = source.section.section("event-time", definition);
+            let spec = SourceSpec {
+                factory,
+                out_of_orderness: time.duration("max-out-of-orderness").unwrap_or_default(),
+                watermark_rows: time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1),
+            };
+            connected.sources.insert(node, spec);
+            connected.feeds.insert(node, feed);
+        }
+        let first_sink = self.sources.len() + self.operators.len();
+        for (i, sink) in self.sinks.iter().enumerate() {
+            if let Some(factory) = self.sink(sink) {
+                connected.sinks.insert(first_sink + i, factory);
             }
         }
         self.check_stdin(findings);
         self.check_targets(findings);
         connected
+    }
+
+    /// The source, unless its table is incomplete or its files are not there, which has been told then.
+    fn source(&self, source: &Source, findings: &mut Findings) -> Option<(Arc<dyn SourceFactory>, Feed)> {
+        let section = &source.section;
+        let format = row_format(section, findings);
+        let factory: Arc<dyn SourceFactory> = match source.connector {
+            "file" => match self.files(section, format.clone(), findings) {
+                Some(files) => Arc::new(files),
+                // What its rows are is known all the same.
+                None => Arc::new(StdinSource { format: format.clone() }),
+            },
+            "stdin" => Arc::new(StdinSource { format: format.clone() }),
+            "generator" => Arc::new(self.generator(section)),
+            _ => return None,
+        };
+        let (key, value) = factory.codecs();
+        let of_rows = format.format != Format::Text;
+        let (has_keys, bounded, key_hint) = match source.connector {
+            "generator" => (section.integer("keys") != Some(0), section.has("count"), Some("a number of `keys`")),
+            connector => (section.has("key"), connector == "file", of_rows.then_some("a `key`")),
+        };
+        let feed = Feed { key, value, has_keys, has_event_time: section.has("event-time"), bounded, key_hint };
+        Some((factory, feed))
+    }
+
+    fn files(&self, section: &Section, format: RowFormat, findings: &mut Findings) -> Option<FileSource> {
+        let patterns = section.texts("path")?;
+        let split_bytes = section.size("split-size").unwrap_or(u64::MAX);
+        let paths: Vec<PathBuf> = patterns.iter().map(|(pattern, _)| within(&self.directory, pattern)).collect();
+        let all = FileSource::new(&paths, format.clone(), split_bytes);
+        if all.is_err() {
+            for (path, (_, at)) in paths.iter().zip(&patterns) {
+                if let Err(error) = FileSource::new(std::slice::from_ref(path), format.clone(), split_bytes) {
+                    findings.error(at, error.to_string(), "correct the path; it is relative to the job file");
+                }
+            }
+        }
+        all.ok()
+    }
+
+    fn generator(&self, section: &Section) -> GeneratorSource {
+        let number = |key: &str| section.integer(key).and_then(|number| u64::try_from(number).ok());
+        let time = section.section("event-time", &GENERATED_TIME);
+        let interval = time.duration("interval").and_then(|interval| i64::try_from(interval.as_millis()).ok());
+        GeneratorSource {
+            count: number("count"),
+            rate: number("rate"),
+            seed: number("seed").unwrap_or(self.seed),
+            keys: number("keys").unwrap_or_default(),
+            event_time: section.has("event-time").then_some(time.integer("start").zip(interval)).flatten(),
+        }
+    }
+
+    /// The sink, unless its table is incomplete, which has been told then.
+    fn sink(&self, sink: &Sink) -> Option<Arc<dyn SinkFactory>> {
+        let section = &sink.section;
+        let format = if section.choice("format") == Some("json") { LineFormat::Json } else { LineFormat::Text };
+        let with_key = section.boolean("key").unwrap_or_default();
+        let separator = section.text("separator").unwrap_or_default();
+        Some(match sink.connector {
+            "file" => Arc::new(FileSink {
+                path: self.directory.join(section.text("path")?),
+                format,
+                with_key,
+                separator,
+                compression: match section.choice("compression") {
+                    Some("gzip") => Compression::Gzip,
+                    Some("zstd") => Compression::Zstd,
+                    _ => Compression::None,
+                },
+                overwrite: section.boolean("overwrite").unwrap_or_default(),
+            }),
+            "stdout" => Arc::new(StdoutSink::new(format, with_key, separator)),
+            "discard" => Arc::new(DiscardSink),
+            _ => return None,
+        })
     }
 
     /// Standard input is one stream, and can be read once.
@@ -75,28 +189,60 @@ impl Job {
     }
 }
 
-/// What a source brings, if its table says.
-fn feed(source: &Source) -> Option<Feed> {
-    let section = &source.section;
-    let (value, can_have_keys) = match (source.connector, section.choice("format")) {
-        ("generator", _) => ("json", true),
-        (_, Some("text")) => ("text", false),
-        (_, Some("json" | "csv")) => ("json", true),
-        _ => return None,
+/// How the rows of a file or of standard input are made.
+fn row_format(section: &Section, findings: &mut Findings) -> RowFormat {
+    let format = match section.choice("format") {
+        Some("json") => Format::Json,
+        Some("csv") => Format::Csv,
+        _ => Format::Text,
     };
-    let bounded = match source.connector {
-        "file" => true,
-        "generator" => section.has("count"),
-        _ => false,
+    let time = section.section("event-time", &EVENT_TIME);
+    let field = time.text("field");
+    if format == Format::Json {
+        let fields = [("key", section.text("key"), section.at("key")), ("event-time.field", field.clone(), time.at("field"))];
+        for (name, pointer, at) in fields {
+            check_pointer(name, pointer.as_deref(), at, findings);
+        }
+    }
+    let time_format = match time.choice("format") {
+        Some("milliseconds") => TimeFormat::Milliseconds,
+        Some("seconds") => TimeFormat::Seconds,
+        _ => TimeFormat::Rfc3339,
     };
-    Some(Feed {
-        key: Codec::named("text"),
-        value: Codec::named(value),
-        has_keys: section.has("key") || source.connector == "generator",
-        can_have_keys,
-        has_event_time: section.has("event-time"),
-        bounded,
-    })
+    RowFormat {
+        format,
+        key: section.text("key"),
+        event_time: field.map(|field| EventTime { field, format: time_format }),
+        skip_errors: section.choice("on-error") == Some("skip"),
+        max_line: section.size("max-line").and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX),
+        delimiter: section.text("delimiter").and_then(|text| text.bytes().next()).unwrap_or(b','),
+        header: section.boolean("header").unwrap_or(true),
+    }
+}
+
+/// A JSON Pointer (RFC 6901) begins with `/`, and `~` in it is followed by 0 or 1.
+fn check_pointer(name: &str, pointer: Option<&str>, at: &At, findings: &mut Findings) {
+    let Some(pointer) = pointer else { return };
+    let is_sound = pointer.starts_with('/') && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if !is_sound {
+        let steps = pointer.trim_start_matches(['$', '.', '/']).replace('~', "~0").replace('.', "/");
+        let message = format!("{} is not a JSON Pointer: {}", quote(name), quote(pointer));
+        findings.error(at, message, format!("write a `/` before each step: \"/{steps}\""));
+    }
+}
+
+/// `pattern` in `directory`, whose own name is not meant as a pattern.
+fn within(directory: &Path, pattern: &str) -> PathBuf {
+    let literal = directory.join(pattern);
+    let is_pattern = |c: char| matches!(c, '*' | '?' | '[' | ']');
+    match directory.to_str().filter(|_| pattern.contains(is_pattern) && !literal.is_file()) {
+        Some(directory) if directory.contains(is_pattern) => {
+            let escaped: String =
+                directory.chars().map(|c| if is_pattern(c) { format!("[{c}]") } else { c.to_string() }).collect();
+            Path::new(&escaped).join(pattern)
+        }
+        _ => literal,
+    }
 }
 
 /// The same path without `.` and, as far as names go, `..`.

@@ -5,7 +5,7 @@ mod tables;
 
 use std::time::Duration;
 
-pub use connectors::{EVENT_TIME, SINK, SOURCE};
+pub use connectors::{EVENT_TIME, GENERATED_TIME, SINK, SOURCE};
 pub use tables::{ENGINE, INPUT, JOB, LIMITS, OPERATOR, STATE};
 
 /// A table of a job file: the keys it may have. All others are errors.
@@ -67,7 +67,7 @@ pub enum Kind {
     Name,
     /// Any text but an empty one.
     Text,
-    /// One ASCII character.
+    /// A tab or a visible ASCII character, but not `"`.
     Character,
     /// `true` or `false`.
     Boolean,
@@ -155,8 +155,8 @@ mod tests {
     use super::*;
 
     /// Every table, by its header.
-    fn tables() -> [&'static Table; 9] {
-        [&JOB, &LIMITS, &ENGINE, &STATE, &SOURCE, &EVENT_TIME, &OPERATOR, &INPUT, &SINK]
+    fn tables() -> [&'static Table; 10] {
+        [&JOB, &LIMITS, &ENGINE, &STATE, &SOURCE, &EVENT_TIME, &GENERATED_TIME, &OPERATOR, &INPUT, &SINK]
     }
 
     #[test]

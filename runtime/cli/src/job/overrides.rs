@@ -52,9 +52,10 @@ fn set(root: &mut Node, text: &str, option: usize) -> Result<(), Refusal> {
     let mut table = root;
     for (depth, key) in tables.iter().enumerate() {
         let written = quote(&path[..=depth].join("."));
+        let kind = table.value.kind();
         let Value::Table(entries) = &mut table.value else {
             let parent = quote(&path[..depth].join("."));
-            return Err((format!("{parent} is {}, so there is no {written}", table.value.kind()), String::new()));
+            return Err((format!("{parent} is {kind}, so there is no {written}"), String::new()));
         };
         let place = match entries.iter().position(|entry| entry.key == **key) {
             Some(place) => place,

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::{
-    definition::{EVENT_TIME, Field, JOB, ENGINE, INPUT, Kind, LIMITS, OPERATOR, SINK, SOURCE, STATE, Table},
+    definition::{ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, SINK, SOURCE, STATE, Table},
     units::{show_duration, show_size},
 };
 
 /// The tables, in Markdown.
 pub fn markdown() -> String {
     let mut out = String::new();
-    for table in [&JOB, &SOURCE, &EVENT_TIME, &OPERATOR, &INPUT, &SINK, &LIMITS, &ENGINE, &STATE] {
+    for table in [&JOB, &SOURCE, &EVENT_TIME, &GENERATED_TIME, &OPERATOR, &INPUT, &SINK, &LIMITS, &ENGINE, &STATE] {
         section(table, &mut out);
     }
     out
@@ -62,7 +62,7 @@ fn value(kind: Kind) -> String {
     match kind {
         Kind::Name => "name".to_string(),
         Kind::Text => "string".to_string(),
-        Kind::Character => "one ASCII character".to_string(),
+        Kind::Character => "one character".to_string(),
         Kind::Boolean => "boolean".to_string(),
         Kind::Integer(min, i64::MAX) => format!("integer, at least {min}"),
         Kind::Integer(min, max) => format!("integer, {min} to {max}"),

@@ -98,11 +98,8 @@ impl Job {
             let title = file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let inputs = description.map(|description| description.inputs.as_slice());
             let outputs = description.map(|description| {
-                let output = |o| {
-                    let wasmill_core::description::OutputDescription { name, key, value } = o;
-                    Output { name, key: Some(key), value }
-                };
-                description.outputs.iter().map(output).collect()
+                let outputs = description.outputs.iter();
+                outputs.map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value }).collect()
             });
             nodes.push(Known { place: &operator.place, role: Role::Operator, title, inputs, outputs, feed: None });
         }

@@ -67,7 +67,7 @@ fn kind(kind: Kind) -> Value {
     match kind {
         Kind::Name => json!({ "type": "string", "pattern": name_pattern() }),
         Kind::Text | Kind::Path => json!({ "type": "string", "minLength": 1 }),
-        Kind::Character => json!({ "type": "string", "pattern": "^[\\x00-\\x7f]$" }),
+        Kind::Character => json!({ "type": "string", "pattern": "^[\t -!#-~]$" }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Size(min, max) => json!({

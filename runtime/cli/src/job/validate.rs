@@ -1,7 +1,5 @@
 //! Validates the tree of a job file against its definition, and finds all problems at once.
 
-use std::{path::Path, time::Duration};
-
 use super::{
     definition::{Field, Kind, NAME_LENGTH, Table},
     problem::Findings,
@@ -109,8 +107,8 @@ fn field(field: &'static Field, entry: &Entry, name: &str, findings: &mut Findin
         (Kind::Path, Value::String(text)) if text.contains('\0') => wrong(format!("{quoted} is no path"), example),
         (Kind::Text | Kind::Path, Value::String(text)) => Some(Given::Text(text.clone())),
         (Kind::Character, Value::String(text)) => match text.as_bytes() {
-            [byte] if byte.is_ascii() => Some(Given::Text(text.clone())),
-            _ => wrong(format!("{quoted} must be one ASCII character, not {}", quote(text)), example),
+            [b'\t' | b' '..=b'!' | b'#'..=b'~'] => Some(Given::Text(text.clone())),
+            _ => wrong(format!("{quoted} must be one character, a tab or a visible one of ASCII but `\"`, not {}", quote(text)), example),
         },
         (Kind::Boolean, Value::Boolean(boolean)) => Some(Given::Boolean(*boolean)),
         (Kind::Integer(min, max), Value::Integer(number)) => match (min..=max).contains(number) {

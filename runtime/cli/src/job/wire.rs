@@ -102,9 +102,8 @@ impl Wired {
             if !description.is_some_and(|description| description.timers.contains(&TimeDomain::EventTime)) {
                 continue;
             }
-            for source in self.sources_of(i) {
-                let Some(feed) = nodes[source].feed.filter(|feed| !feed.bounded && !feed.has_event_time) else { continue };
-                let _ = feed;
+            let timeless = |feed: &super::connect::Feed| !feed.bounded && !feed.has_event_time;
+            for source in self.sources_of(i).into_iter().filter(|&source| nodes[source].feed.is_some_and(timeless)) {
                 let source = &nodes[source].place.id;
                 findings.warning(
                     &known.place.at,
@@ -175,9 +174,9 @@ fn edge(
     }
     if exchange == Exchange::Hash && given.is_some_and(|output| output.key.is_none()) {
         let id = &origin.place.id;
-        let hint = match origin.feed.is_some_and(|feed| feed.can_have_keys) {
-            true => format!("add `key` to `[source.{id}]`, or let an operator set the key"),
-            false => "let an operator between them set the key".to_string(),
+        let hint = match origin.feed.and_then(|feed| feed.key_hint) {
+            Some(key) => format!("give `[source.{id}]` {key}, or let an operator between them set it"),
+            None => "let an operator between them set it".to_string(),
         };
         let message = format!("rows go from {} to {} by key, but {} gives them none", quote(id), name(target), quote(id));
         findings.error(&input.from_at, message, hint);

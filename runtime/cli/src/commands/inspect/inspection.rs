@@ -39,7 +39,7 @@ impl Inspection {
     /// When the file is not a component. One that is, but no operator, can be looked at.
     pub(super) fn of(path: &Path, config: &str) -> Result<Inspection, Failure> {
         let invalid = |error| Failure::new(Exit::Invalid, error);
-        let runtime = components::runtime().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let runtime = components::runtime(0).map_err(|error| Failure::new(Exit::Failed, error))?;
         let Loaded { component, loaded_in } = components::load(&runtime, path).map_err(invalid)?;
         Ok(Inspection {
             path: path.to_path_buf(),

@@ -3,11 +3,12 @@
 use std::pin::pin;
 
 use anyhow::Context;
-use wasmill_engine::{Handle, Job, JobError, Summary};
+use wasmill_connectors::stdout::STDOUT_CLOSED;
+use wasmill_engine::{Cause, Handle, Job, JobError, Summary};
 
 use super::interrupts::Interrupts;
 use crate::{
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Failure, Outcome, StdoutClosed},
     format,
     progress::{self, Ending, Live},
     talk::{self, Talk},
@@ -19,6 +20,8 @@ pub(super) struct Shown {
     pub(super) live: bool,
     /// Whether the report goes to standard output.
     pub(super) json: bool,
+    /// Whether the job does nothing but print, so that it is done when nobody reads any more.
+    pub(super) prints_only: bool,
 }
 
 /// Runs a job to its end.
@@ -52,31 +55,36 @@ pub(super) async fn follow(job: Job, shown: Shown, talk: &Talk) -> Outcome {
         live.stop();
     }
     match result {
-        Some(result) => ended(&name, result, &handle, shown.json, talk),
+        Some(result) => ended(&name, result, &handle, &shown, talk),
         // The second Ctrl-C: nothing is waited for.
         None => Ok(Exit::Interrupted),
     }
 }
 
 /// Tells how the job ended.
-fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, json: bool, talk: &Talk) -> Outcome {
+fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: &Shown, talk: &Talk) -> Outcome {
     match result {
         Ok(summary) => {
             let ending = if summary.cancelled { Ending::Cancelled } else { Ending::Finished };
             summarize(name, &summary, talk);
-            if json {
+            if shown.json {
                 talk::print(&progress::report(name, &ending, &summary.progress, &summary.targets).to_string())?;
             }
             Ok(if summary.cancelled { Exit::Interrupted } else { Exit::Done })
         }
+        Err(error) if shown.prints_only && is_closed_stdout(&error) => Err(Failure::new(Exit::Done, StdoutClosed)),
         Err(error) => {
-            if json {
+            if shown.json {
                 let ending = Ending::Failed(error.to_string());
                 talk::print(&progress::report(name, &ending, &handle.progress(), &[]).to_string())?;
             }
             Err(Failure::new(Exit::Failed, error))
         }
     }
+}
+
+fn is_closed_stdout(error: &JobError) -> bool {
+    matches!(error, JobError::Subtask { cause: Cause::Connector(error), .. } if error.0 == STDOUT_CLOSED)
 }
 
 fn summarize(name: &str, summary: &Summary, talk: &Talk) {

@@ -18,12 +18,11 @@ pub static SOURCE: Table = Table {
     fields: &[
         field("connector", Kind::Choice(SOURCE_CONNECTORS), "What kind of source it is.", "\"file\"").required(),
         PARALLELISM,
-        field("event-time", Kind::Table(&EVENT_TIME), "Where the event time of a row is found, and how late rows may be.", ""),
     ],
     variants: Some(Variants {
         tag: "connector",
         variants: &[
-            Variant { name: "file", doc: "Reads files, all at once or spread over the subtasks.", fields: FILE_SOURCE },
+            Variant { name: "file", doc: "Reads files, spread over the subtasks.", fields: FILE_SOURCE },
             Variant {
                 name: "stdin",
                 doc: "Reads standard input. It has one subtask, whatever the job's `parallelism` is.",
@@ -50,20 +49,21 @@ const FILE_SOURCE: &[Field] = &[
     .required(),
     FORMAT,
     KEY,
+    TIME,
     DELIMITER,
     HEADER,
     ON_ERROR,
     MAX_LINE,
     field(
         "split-size",
-        Kind::Size(64, TIB),
+        Kind::Size(4 << 10, TIB),
         "About how many bytes of a file one subtask reads as one piece. Compressed files and CSV are never split.",
         "\"8MiB\"",
     )
     .default("64MiB"),
 ];
 
-const STDIN: &[Field] = &[FORMAT, KEY, DELIMITER, HEADER, ON_ERROR, MAX_LINE];
+const STDIN: &[Field] = &[FORMAT, KEY, TIME, DELIMITER, HEADER, ON_ERROR, MAX_LINE];
 
 const FORMAT: Field = field("format", Kind::Choice(FORMATS), "What a row is.", "\"json\"").default("text");
 
@@ -81,8 +81,16 @@ const KEY: Field = field(
 )
 .formats(&["json", "csv"]);
 
+const TIME: Field = field(
+    "event-time",
+    Kind::Table(&EVENT_TIME),
+    "Where a row's event time is found, and how late rows may be. Without it rows have no event time.",
+    "",
+)
+.formats(&["json", "csv"]);
+
 const DELIMITER: Field =
-    field("delimiter", Kind::Character, "What stands between the fields of a record.", "\";\"").default(",").formats(&["csv"]);
+    field("delimiter", Kind::Character, "What stands between the fields of a record: a tab, or a visible ASCII character but `\"`.", "\";\"").default(",").formats(&["csv"]);
 
 const HEADER: Field = field(
     "header",
@@ -102,16 +110,29 @@ const MAX_LINE: Field =
     field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"").default("1MiB");
 
 const GENERATOR: &[Field] = &[
-    field("rate", Kind::Integer(1, 1_000_000_000), "Rows a second, of all subtasks together. Default: as many as are taken.", "1000"),
     field("count", Kind::Integer(1, i64::MAX), "Rows in all. Default: without end.", "1000000"),
-    field("keys", Kind::Integer(1, i64::MAX), "How many different keys there are.", "10000").default("1000"),
-    field("seed", Kind::Integer(0, i64::MAX), "What rows are made of; default: the job's `seed`.", "7"),
+    field(
+        "rate",
+        Kind::Integer(1, 1_000_000_000),
+        "Rows a second, of all subtasks together. Default: as fast as they are taken.",
+        "1000",
+    ),
+    field("keys", Kind::Integer(0, i64::MAX), "How many different keys there are; with 0, rows have no key.", "10000")
+        .default("1000"),
+    field(
+        "seed",
+        Kind::Integer(0, i64::MAX),
+        "Which row has which key; default: the job's `seed`.",
+        "7",
+    ),
+    field("event-time", Kind::Table(&GENERATED_TIME), "The event time of rows. Without it they have none.", ""),
 ];
 
 /// Where a row's event time is.
 pub static EVENT_TIME: Table = Table {
     header: "[source.ID.event-time]",
-    doc: "Where the event time of a row is found, and how late rows may be. Without this table rows have no event time.",
+    doc: "Where the event time of a row is found, and how late rows may be: of sources that read `json` or `csv`. A row in \
+          which it is missing, null, empty or `NA` has no event time.",
     fields: &[
         field(
             "field",
@@ -121,28 +142,57 @@ pub static EVENT_TIME: Table = Table {
         )
         .required(),
         field("format", Kind::Choice(TIME_FORMATS), "How it is written.", "\"seconds\"").default("rfc3339"),
-        field(
-            "max-out-of-orderness",
-            Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
-            "How far behind the highest event time so far a row may still come. The watermark trails by as much.",
-            "\"2s\"",
-        )
-        .default("0s"),
-        field(
-            "watermark-rows",
-            Kind::Integer(1, 1 << 20),
-            "After every how many rows of a split a watermark is considered.",
-            "100",
-        )
-        .default("1000"),
+        OUT_OF_ORDERNESS,
+        WATERMARK_ROWS,
     ],
     variants: None,
 };
 
+/// The event time of generated rows.
+pub static GENERATED_TIME: Table = Table {
+    header: "[source.ID.event-time] of a generator",
+    doc: "The event time of generated rows: row number i, counted over all subtasks, has `start` + i x `interval`.",
+    fields: &[
+        field(
+            "start",
+            Kind::Integer(-62_135_596_800_000, 253_402_300_799_999),
+            "Event time of the first row, milliseconds since the Unix epoch.",
+            "1700000000000",
+        )
+        .default("0"),
+        field(
+            "interval",
+            Kind::Duration(Duration::ZERO, Duration::from_secs(86_400)),
+            "From one row to the next.",
+            "\"10ms\"",
+        )
+        .default("1ms"),
+        OUT_OF_ORDERNESS,
+        WATERMARK_ROWS,
+    ],
+    variants: None,
+};
+
+const OUT_OF_ORDERNESS: Field = field(
+    "max-out-of-orderness",
+    Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
+    "How far behind the highest event time so far a row may still come. The watermark trails by as much.",
+    "\"2s\"",
+)
+.default("0s");
+
+const WATERMARK_ROWS: Field = field(
+    "watermark-rows",
+    Kind::Integer(1, 1 << 20),
+    "After every how many rows of a split a watermark is considered.",
+    "100",
+)
+.default("1000");
+
 const TIME_FORMATS: &[Word] = &[
-    word("rfc3339", "a string such as `2024-05-01T12:30:00Z`"),
-    word("milliseconds", "a number: milliseconds since the Unix epoch"),
-    word("seconds", "a number: seconds since the Unix epoch"),
+    word("rfc3339", "as `2024-05-01T12:30:00Z`, with any offset"),
+    word("milliseconds", "milliseconds since the Unix epoch"),
+    word("seconds", "seconds since the Unix epoch; a fraction counts"),
 ];
 
 /// A sink.
@@ -163,8 +213,8 @@ pub static SINK: Table = Table {
                 doc: "Writes a folder with one file a subtask. The files appear when the job has ended well, all or none.",
                 fields: FILE_SINK,
             },
-            Variant { name: "stdout", doc: "Writes to standard output as rows come.", fields: STDOUT },
-            Variant { name: "discard", doc: "Counts rows and drops them.", fields: &[] },
+            Variant { name: "stdout", doc: "Writes rows to standard output as they come, whatever becomes of the job. Its subtasks take turns, whole lines at a time.", fields: STDOUT },
+            Variant { name: "discard", doc: "Drops rows; they are counted all the same. It has no keys of its own.", fields: &[] },
         ],
     }),
 };
@@ -184,7 +234,7 @@ const FILE_SINK: &[Field] = &[
     field(
         "overwrite",
         Kind::Boolean,
-        "Whether to replace what an earlier job wrote to the folder. If not, such a folder is an error.",
+        "Whether to replace an earlier result in the folder, once the new one is complete. If not, such a folder is an error.",
         "true",
     )
     .default("false"),
@@ -192,11 +242,11 @@ const FILE_SINK: &[Field] = &[
 
 const STDOUT: &[Field] = &[OUT_FORMAT, WITH_KEY, SEPARATOR];
 
-const OUT_FORMAT: Field = field("format", Kind::Choice(OUT_FORMATS), "How a row is written.", "\"json\"").default("text");
+const OUT_FORMAT: Field = field("format", Kind::Choice(OUT_FORMATS), "How a row is written, one line a row.", "\"json\"").default("text");
 
 const OUT_FORMATS: &[Word] = &[
-    word("text", "a line: the value as text, by its codec"),
-    word("json", "a line: one JSON value"),
+    word("text", "the value by its codec, bytes in hexadecimal"),
+    word("json", "an object of `timestamp` (where there is one), `key` (if asked for) and `value`"),
 ];
 
 const WITH_KEY: Field =

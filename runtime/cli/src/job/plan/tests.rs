@@ -1,0 +1,1 @@
+//! Plans against pictures that were drawn by hand.

@@ -1,0 +1,71 @@
+//! Makes of a checked job what the engine runs: this is where host, connectors, state and engine meet.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use wasmill_core::{
+    JobName, OperatorFactory, Quota,
+    graph::{NodeId, Role},
+    state::StateError,
+};
+use wasmill_engine::{Job, Settings, SystemClock};
+use wasmill_state::{RedbState, StoreOptions};
+
+use crate::{checked::Checked, job::Engine};
+
+/// The engine's job, with its state in `directory`.
+///
+/// # Errors
+/// When the state store cannot be made there.
+pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, StateError> {
+    let Checked { job, resolved, operators } = checked;
+    let name = JobName::local(&job.name);
+    let quota = Quota::new(name.to_string(), job.engine.memory);
+    let store = StoreOptions {
+        cache_bytes: job.state.store_cache_bytes,
+        buffer_bytes: job.state.write_buffer_bytes,
+        quota: quota.clone(),
+    };
+    let state = Arc::new(RedbState::create(directory, store)?);
+    let graph = resolved.graph;
+    let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Operator);
+    let operators: BTreeMap<NodeId, Arc<dyn OperatorFactory>> = nodes
+        .filter_map(|(id, node)| Some((id, operators.get(&node.id)?.clone() as Arc<dyn OperatorFactory>)))
+        .collect();
+    Ok(Job {
+        name,
+        graph,
+        sources: Default::default(),
+        operators,
+        sinks: Default::default(),
+        state,
+        clock: Arc::new(SystemClock),
+        quota,
+        settings: settings(&job.engine),
+    })
+}
+
+fn settings(engine: &Engine) -> Settings {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Settings {
+        batch_bytes: size(engine.batch_bytes),
+        batch_rows: size(engine.batch_rows.into()),
+        linger: engine.linger,
+        channel_batches: size(engine.channel_batches.into()),
+        gate_bytes: size(engine.gate_bytes),
+        outbox_bytes: size(engine.outbox_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::job::{Job, Overrides};
+
+    use super::*;
+
+    /// A job file that says nothing means what the engine does by default.
+    #[test]
+    fn the_defaults_of_the_job_file_are_the_engines() {
+        let job = Job::parse(Path::new("job.toml"), "name = \"a\"", &Overrides::default()).unwrap();
+        assert_eq!(settings(&job.engine), Settings::default());
+    }
+}

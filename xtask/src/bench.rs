@@ -1,16 +1,17 @@
 //! Runs the benchmarks of the crate under `benches/`.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::{
     guests,
-    tool::{cargo, run, say},
+    tool::{build_binary, run},
 };
 
 /// Builds operators and benchmarks, and runs them.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     guests::build()?;
-    say("Building the benchmarks");
-    run(cargo().args(["build", "--release", "--package", "wasmill-benches"]))?;
-    run(cargo().args(["run", "--release", "--quiet", "--package", "wasmill-benches", "--"]).args(arguments))
+    let benches = build_binary("wasmill-benches")?;
+    run(Command::new(benches).args(arguments))
 }

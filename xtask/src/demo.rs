@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 
 use crate::{
     guests,
-    tool::{build_wasmill, root, run, say},
+    tool::{build_binary, root, run, say},
 };
 
 /// Builds all, shows the graph, runs the job, shows the ten most frequent words.
 pub(crate) fn demo() -> Result<()> {
     guests::build()?;
-    let wasmill = build_wasmill()?;
+    let wasmill = build_binary("wasmill")?;
     let example = root().join("examples/wordcount");
     let job = example.join("job.toml");
     say("The job, as it is written and as it runs (wasmill plan examples/wordcount/job.toml)");

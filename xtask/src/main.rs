@@ -24,7 +24,7 @@ enum Task {
     Demo,
     /// Runs every test.
     Test {
-        /// Passed to `cargo test`: a filter, or `-p CRATE`.
+        /// Passed to `cargo test --workspace`: a filter, or `--test NAME`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

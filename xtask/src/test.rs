@@ -4,19 +4,16 @@ use anyhow::Result;
 
 use crate::{
     guests,
-    tool::{build_wasmill, cargo, run, say},
+    tool::{build_binary, cargo, run, say},
 };
 
 /// Builds operators and binary, then runs the tests of the whole workspace, or those that `arguments` pick.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     guests::build()?;
-    let wasmill = build_wasmill()?;
+    let wasmill = build_binary("wasmill")?;
     say("Running the tests");
     let mut test = cargo();
-    test.args(["test", "--release"]).env("WASMILL_BIN", wasmill);
-    if !arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
-        test.arg("--workspace");
-    }
+    test.args(["test", "--release", "--workspace"]).env("WASMILL_BIN", wasmill);
     run(test.args(arguments))
 }
 

@@ -58,11 +58,15 @@ pub(crate) fn install_guest_target() -> Result<()> {
     })
 }
 
-/// Builds the `wasmill` binary and returns where it is.
-pub(crate) fn build_wasmill() -> Result<PathBuf> {
-    say("Building wasmill (the first time this compiles wasmtime: some minutes)");
-    run(cargo().args(["build", "--release", "--package", "wasmill"]))?;
-    Ok(target_folder()?.join("release").join(format!("wasmill{}", std::env::consts::EXE_SUFFIX)))
+/// Builds a binary of the workspace and returns where it is.
+///
+/// Cargo compiles a dependency once for each set of features that a selection of packages asks of it. So that wasmtime is
+/// compiled once and not once a task, everything is selected as `cargo test --workspace` does: all packages, with what
+/// their tests ask for, which naming one test target brings in.
+pub(crate) fn build_binary(name: &str) -> Result<PathBuf> {
+    say(&format!("Building {name} (the first time this compiles wasmtime: some minutes)"));
+    run(cargo().args(["build", "--release", "--workspace", "--bin", name, "--test", "hostile"]))?;
+    Ok(target_folder()?.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Where cargo puts what it builds.
@@ -74,7 +78,8 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
 
 /// What cargo knows of the workspace.
 pub(crate) fn metadata() -> Result<serde_json::Value> {
-    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("could not start cargo")?;
+    let output =
+        cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("could not start cargo")?;
     if !output.status.success() {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -34,9 +34,9 @@ pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, Stat
     Ok(Job {
         name,
         graph,
-        sources: Default::default(),
+        sources: resolved.connected.sources,
         operators,
-        sinks: Default::default(),
+        sinks: resolved.connected.sinks,
         state,
         clock: Arc::new(SystemClock),
         quota,

@@ -119,6 +119,7 @@ pub struct Keyed<O: KeyedOperator> {
 }
 
 impl<O: KeyedOperator> Keyed<O> {
+    #[inline(never)]
     fn each_record(&mut self, call: &mut Call<'_>, batch: &Batch) -> Result {
         let rows = batch.rows();
         let Keyed { operator, out, cache } = self;
@@ -143,6 +144,7 @@ impl<O: KeyedOperator> Keyed<O> {
         Ok(())
     }
 
+    #[inline(never)]
     fn each_timer(&mut self, call: &mut Call<'_>, domain: TimeDomain, timers: &TimerBatch) -> Result {
         let rows = timers.times.len();
         let column = timers.key_column();

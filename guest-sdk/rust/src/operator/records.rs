@@ -91,6 +91,7 @@ pub struct Records<O: RecordOperator> {
 }
 
 impl<O: RecordOperator> Records<O> {
+    #[inline(never)]
     fn each_record(&mut self, call: &mut Call<'_>, batch: &Batch) -> Result {
         let rows = batch.rows();
         let mut keys = O::Key::rows(batch.key_column(), rows);

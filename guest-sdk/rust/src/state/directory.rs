@@ -60,6 +60,21 @@ impl<W: Word> Table<W> {
         Table { entries: vec![(W::default(), EMPTY); 1024], used: 0 }
     }
 
+    /// Reads the entries where `words` may be, for nothing but to have them in the processor's cache.
+    #[inline(always)]
+    fn touch(&self, words: impl Iterator<Item = W>) {
+        let mask = self.entries.len() - 1;
+        let touched = words.fold(0, |touched, word| touched ^ self.entries[word.hash() as usize & mask].1);
+        std::hint::black_box(touched);
+    }
+
+    /// The slot of `word`, if it stands where it is looked for first.
+    #[inline(always)]
+    fn probe(&self, word: W) -> Option<u32> {
+        let (held, slot) = self.entries[word.hash() as usize & (self.entries.len() - 1)];
+        (held == word && slot != EMPTY).then_some(slot)
+    }
+
     /// The slot of the entry that holds `word` and of which `same` is true.
     #[inline(always)]
     fn find(&self, word: W, same: impl Fn(u32) -> bool) -> Option<u32> {
@@ -175,39 +190,77 @@ impl Directory {
     /// The record's whose key is null, or not of the fixed width.
     pub(crate) fn resolve(&mut self, keys: Column<'_>, rows: usize, slots: &mut Vec<Slot>) -> Result {
         slots.clear();
+        slots.reserve(rows);
         let Directory { index, ends, bytes } = self;
         match index {
             Index::Four(table) => {
                 let keys = keys.fixed::<4>(rows).ok_or_else(|| wrong_key(keys, rows, Some(4)))?;
-                slots.extend(
-                    keys.iter().map(|key| number(table, ends, bytes, u64::from(u32::from_le_bytes(*key)), key)),
-                );
+                numbers(table, ends, bytes, keys, slots, |key| u64::from(u32::from_le_bytes(key)));
             }
             Index::Eight(table) => {
                 let keys = keys.fixed::<8>(rows).ok_or_else(|| wrong_key(keys, rows, Some(8)))?;
-                slots.reserve(rows);
-                for keys in keys.chunks(64) {
-                    let mut touched = 0;
-                    for key in keys { touched ^= table.entries[u64::from_le_bytes(*key).hash() as usize & (table.entries.len() - 1)].1; }
-                    std::hint::black_box(touched);
-                    slots.extend(keys.iter().map(|key| number(table, ends, bytes, u64::from_le_bytes(*key), key)));
-                }
+                numbers(table, ends, bytes, keys, slots, u64::from_le_bytes);
             }
             Index::Any(table) => {
                 if keys.first_null(rows).is_some() {
                     return Err(wrong_key(keys, rows, None));
                 }
-                slots.reserve(rows);
-                let mut start = 0;
-                for &end in &keys.ends[..rows] {
-                    let key = keys.bytes.get(start..end as usize).ok_or_else(not_a_batch)?;
-                    slots.push(string(table, ends, bytes, keys.bytes, start, key));
-                    start = end as usize;
-                }
+                strings(table, ends, bytes, keys, rows, slots)?;
             }
         }
         Ok(())
     }
+}
+
+/// How many entries are touched before they are looked at, so that the processor waits for many at once.
+const AHEAD: usize = 64;
+
+// The loops are functions of their own, with the first probe of a key in the loop and the others out of line: so they fit
+// the processor's registers, and the one check for interruption that a loop has in WebAssembly is made once a key.
+
+#[inline(never)]
+fn numbers<const WIDTH: usize>(
+    table: &mut Table<u64>,
+    ends: &mut Vec<u32>,
+    bytes: &mut Vec<u8>,
+    keys: &[[u8; WIDTH]],
+    slots: &mut Vec<Slot>,
+    word: impl Fn([u8; WIDTH]) -> u64,
+) {
+    for keys in keys.chunks(AHEAD) {
+        table.touch(keys.iter().map(|key| word(*key)));
+        slots.extend(keys.iter().map(|key| match table.probe(word(*key)) {
+            Some(slot) => Slot(slot),
+            None => find_or_add(table, ends, bytes, word(*key), key),
+        }));
+    }
+}
+
+#[inline(never)]
+fn strings(
+    table: &mut Table<[u64; 2]>,
+    ends: &mut Vec<u32>,
+    bytes: &mut Vec<u8>,
+    keys: Column<'_>,
+    rows: usize,
+    slots: &mut Vec<Slot>,
+) -> Result {
+    let mut start = 0;
+    for &end in &keys.ends[..rows] {
+        let key = keys.bytes.get(start..end as usize).ok_or_else(not_a_batch)?;
+        let slot = if key.len() < 16 {
+            let word = short(keys.bytes, start, key);
+            match table.probe(word) {
+                Some(slot) => Slot(slot),
+                None => find_or_add(table, ends, bytes, word, key),
+            }
+        } else {
+            find_or_add_long(table, ends, bytes, key)
+        };
+        slots.push(slot);
+        start = end as usize;
+    }
+    Ok(())
 }
 
 #[inline(always)]
@@ -217,27 +270,14 @@ fn key_at<'a>(ends: &[u32], bytes: &'a [u8], slot: u32) -> &'a [u8] {
     &bytes[start..ends[slot] as usize]
 }
 
-#[inline(always)]
-fn number(table: &mut Table<u64>, ends: &mut Vec<u32>, bytes: &mut Vec<u8>, word: u64, key: &[u8]) -> Slot {
-    match table.find(word, |_| true) {
-        Some(slot) => Slot(slot),
-        None => add(table, ends, bytes, word, key),
-    }
-}
-
-#[inline(always)]
-fn string(
-    table: &mut Table<[u64; 2]>,
+#[inline(never)]
+fn find_or_add<W: Word>(
+    table: &mut Table<W>,
     ends: &mut Vec<u32>,
     bytes: &mut Vec<u8>,
-    source: &[u8],
-    start: usize,
+    word: W,
     key: &[u8],
 ) -> Slot {
-    if key.len() > 15 {
-        return long_string(table, ends, bytes, key);
-    }
-    let word = short(source, start, key);
     match table.find(word, |_| true) {
         Some(slot) => Slot(slot),
         None => add(table, ends, bytes, word, key),
@@ -245,7 +285,7 @@ fn string(
 }
 
 #[inline(never)]
-fn long_string(table: &mut Table<[u64; 2]>, ends: &mut Vec<u32>, bytes: &mut Vec<u8>, key: &[u8]) -> Slot {
+fn find_or_add_long(table: &mut Table<[u64; 2]>, ends: &mut Vec<u32>, bytes: &mut Vec<u8>, key: &[u8]) -> Slot {
     let word = long(key);
     match table.find(word, |slot| key_at(ends, bytes, slot) == key) {
         Some(slot) => Slot(slot),

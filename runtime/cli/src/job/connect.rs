@@ -60,12 +60,11 @@ impl Job {
             let Some((factory, feed)) = self.source(source, findings) else { continue };
             let definition = if source.connector == "generator" { &GENERATED_TIME } else { &EVENT_TIME };
             let time = source.section.section("event-time", definition);
-            let spec = SourceSpec {
-                factory,
-                out_of_orderness: time.duration("max-out-of-orderness").unwrap_or_default(),
-                watermark_rows: time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1),
-            };
-            connected.sources.insert(node, spec);
+            if let Some(factory) = factory {
+                let out_of_orderness = time.duration("max-out-of-orderness").unwrap_or_default();
+                let watermark_rows = time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1);
+                connected.sources.insert(node, SourceSpec { factory, out_of_orderness, watermark_rows });
+            }
             connected.feeds.insert(node, feed);
         }
         let first_sink = self.sources.len() + self.operators.len();
@@ -79,27 +78,28 @@ impl Job {
         connected
     }
 
-    /// The source, unless its table is incomplete or its files are not there, which has been told then.
-    fn source(&self, source: &Source, findings: &mut Findings) -> Option<(Arc<dyn SourceFactory>, Feed)> {
+    /// The source, unless its files are not there, which has been told then, and what it brings.
+    fn source(&self, source: &Source, findings: &mut Findings) -> Option<(Option<Arc<dyn SourceFactory>>, Feed)> {
         let section = &source.section;
+        let has_event_time = section.has("event-time");
+        if source.connector == "generator" {
+            let generator = self.generator(section);
+            let ((key, value), bounded) = (generator.codecs(), section.has("count"));
+            let (has_keys, key_hint) = (generator.keys > 0, Some("a number of `keys`"));
+            let feed = Feed { key, value, has_keys, has_event_time, bounded, key_hint };
+            return Some((Some(Arc::new(generator)), feed));
+        }
         let format = row_format(section, findings);
-        let factory: Arc<dyn SourceFactory> = match source.connector {
-            "file" => match self.files(section, format.clone(), findings) {
-                Some(files) => Arc::new(files),
-                // What its rows are is known all the same.
-                None => Arc::new(StdinSource { format: format.clone() }),
-            },
-            "stdin" => Arc::new(StdinSource { format: format.clone() }),
-            "generator" => Arc::new(self.generator(section)),
+        let (key, value) = format.codecs();
+        let key_hint = (format.format != Format::Text).then_some("a `key`");
+        let has_keys = section.has("key");
+        let bounded = source.connector == "file";
+        let feed = Feed { key, value, has_keys, has_event_time, bounded, key_hint };
+        let factory: Option<Arc<dyn SourceFactory>> = match source.connector {
+            "file" => self.files(section, format, findings).map(|files| Arc::new(files) as _),
+            "stdin" => Some(Arc::new(StdinSource { format })),
             _ => return None,
         };
-        let (key, value) = factory.codecs();
-        let of_rows = format.format != Format::Text;
-        let (has_keys, bounded, key_hint) = match source.connector {
-            "generator" => (section.integer("keys") != Some(0), section.has("count"), Some("a number of `keys`")),
-            connector => (section.has("key"), connector == "file", of_rows.then_some("a `key`")),
-        };
-        let feed = Feed { key, value, has_keys, has_event_time: section.has("event-time"), bounded, key_hint };
         Some((factory, feed))
     }
 

@@ -209,10 +209,6 @@ impl Findings {
         self.0.push(Finding { severity, message, hint, at: at.clone() });
     }
 
-    pub(super) fn append(&mut self, other: Findings) {
-        self.0.extend(other.0);
-    }
-
     pub(super) fn has_errors(&self) -> bool {
         self.0.iter().any(|finding| finding.severity == Severity::Error)
     }

@@ -45,7 +45,7 @@ async fn follow(bar: ProgressBar, job: String, handle: Handle) {
     loop {
         ticks.tick().await;
         let now = handle.progress();
-        let width = terminal_size_of(io::stderr()).map_or(120, |(Width(width), _)| usize::from(width));
+        let width = terminal_size_of(io::stderr()).map_or(80, |(Width(width), _)| usize::from(width));
         bar.set_message(clip(&frame(&job, &now, recent.front()), width.saturating_sub(1)));
         if recent.len() == WINDOW {
             recent.pop_front();

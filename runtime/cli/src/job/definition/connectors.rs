@@ -8,7 +8,6 @@ use super::{
     word,
 };
 
-const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
 /// A source.

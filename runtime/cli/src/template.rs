@@ -51,7 +51,15 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use wasmill_core::{
+        Codec, Description,
+        description::{Columns, InputDescription, OutputDescription},
+    };
+
     use super::*;
+    use crate::job::{Job, Operator, Overrides, render};
 
     #[test]
     fn no_placeholder_is_left() {
@@ -71,6 +79,44 @@ mod tests {
             assert_eq!(manifest["package"]["name"].as_str(), Some("word-count"));
             assert_eq!(manifest["dependencies"]["wasmill-sdk"]["path"].as_str(), Some("/a \"b\"/sdk"));
             assert_eq!(manifest["lib"]["crate-type"].as_array().unwrap().get(0).unwrap().as_str(), Some("cdylib"));
+        }
+    }
+
+    /// The component stands in as an empty file; its description is what the operator of the template says of itself.
+    #[test]
+    fn the_job_files_can_run() {
+        for template in Template::value_variants() {
+            let folder = tempfile::tempdir().unwrap();
+            for (path, content) in template.files("words", Path::new("/sdk")) {
+                let path = folder.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+            fs::write(folder.path().join("words.wasm"), "").unwrap();
+            let job = Job::read(&folder.path().join("job.toml"), &Overrides::default()).unwrap();
+            let resolved = job.resolve(&mut |_: &Operator, _: &Path| Ok(description(*template)));
+            let resolved = resolved.unwrap_or_else(|problems| panic!("{template:?}: {}", render(&problems, false)));
+            assert!(resolved.warnings.is_empty(), "{template:?}: {}", render(&resolved.warnings, false));
+        }
+    }
+
+    fn description(template: Template) -> Description {
+        let (keyed, output) = (template == Template::Keyed, if template == Template::Keyed { "u64" } else { "text" });
+        let columns = Columns { headers: false, values: !keyed, ..Columns::ALL };
+        let (text, output) = (Codec::named("text"), Codec::named(output));
+        Description {
+            name: "words".to_string(),
+            version: "0.1.0".to_string(),
+            inputs: vec![InputDescription {
+                name: "in".to_string(),
+                keyed,
+                columns,
+                key: text.clone(),
+                value: text.clone(),
+            }],
+            outputs: vec![OutputDescription { name: "out".to_string(), key: text, value: output }],
+            states: vec![],
+            timers: vec![],
         }
     }
 }

@@ -136,7 +136,9 @@ impl Job {
         }
         for error in whole.check() {
             let at = nodes.get(error.node).map_or(&super::tree::At::Whole, |known| &known.place.at);
-            findings.error(at, error.message, "");
+            // The graph says what to do after a colon; here it is a line of its own.
+            let (message, hint) = error.message.split_once(": ").unwrap_or((&error.message, ""));
+            findings.error(at, message, hint);
         }
         let parallelism = |node: NodeId| u64::from(graph.nodes[node].parallelism);
         let subtasks: u64 = (0..graph.nodes.len()).map(parallelism).sum();

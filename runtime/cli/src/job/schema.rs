@@ -114,3 +114,91 @@ fn amount_pattern(units: &[(&str, u64)]) -> String {
     let units: Vec<&str> = units.iter().map(|(unit, _)| *unit).collect();
     format!("^[0-9]+ ?({})$", units.join("|"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{definition::Variant, tree, validate};
+
+    /// The keys of an object of the schema.
+    fn keys(object: &Value) -> Vec<&str> {
+        let mut keys: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn compare(definition: &Table, schema: &Value) {
+        let none = [];
+        let of = |variant: Option<&Variant>| {
+            let fields = definition.fields.iter().chain(variant.map_or(&none[..], |variant| variant.fields));
+            fields.collect::<Vec<_>>()
+        };
+        let objects: Vec<(Vec<&Field>, &Value)> = match &definition.variants {
+            None => vec![(of(None), schema)],
+            Some(variants) => {
+                let objects = schema["oneOf"].as_array().unwrap();
+                assert_eq!(objects.len(), variants.variants.len());
+                variants.variants.iter().map(|variant| of(Some(variant))).zip(objects).collect()
+            }
+        };
+        for (fields, object) in objects {
+            let mut names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            names.sort_unstable();
+            assert_eq!(keys(object), names, "{}", definition.header);
+            assert_eq!(object["additionalProperties"], false, "{}", definition.header);
+            for field in fields {
+                let required = object["required"].as_array().is_some_and(|list| list.contains(&json!(field.name)));
+                assert_eq!(required, field.required, "{} {}", definition.header, field.name);
+                let property = &object["properties"][field.name];
+                match field.kind {
+                    Kind::Table(inner) => compare(inner, property),
+                    Kind::Named(inner) => compare(inner, &property["additionalProperties"]),
+                    Kind::Inputs(inner) => compare(inner, &property["anyOf"][1]),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_and_the_definition_have_the_same_keys() {
+        let schema = schema();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        compare(&JOB, &schema);
+    }
+
+    #[test]
+    fn the_published_schema_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/job.schema.json");
+        let current = format!("{:#}\n", schema());
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(path, current).unwrap();
+            return;
+        }
+        let published = std::fs::read_to_string(path).unwrap();
+        assert!(published == current, "run this test again with UPDATE_REFERENCE=1, and read the difference");
+    }
+
+    /// Every example and every default is a value that validation accepts.
+    #[test]
+    fn examples_and_defaults_are_valid() {
+        fn fields(table: &'static Table, all: &mut Vec<&'static Field>) {
+            for field in table.fields.iter().chain(table.variant_fields()) {
+                all.push(field);
+                if let Kind::Table(inner) | Kind::Named(inner) | Kind::Inputs(inner) = field.kind {
+                    fields(inner, all);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        fields(&JOB, &mut all);
+        for field in all.into_iter().filter(|field| !field.example.is_empty()) {
+            let node = tree::parse_str(&format!("{} = {}", field.name, field.example));
+            let tree::Value::Table(entries) = node.value else { panic!() };
+            assert!(validate::accepts(field, &entries[0]), "{} = {}", field.name, field.example);
+            if field.default.is_some() {
+                assert!(validate::default(field).is_some(), "{}", field.name);
+            }
+        }
+    }
+}

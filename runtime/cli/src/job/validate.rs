@@ -328,3 +328,10 @@ fn shown(value: &Value) -> String {
 fn unit_names(units: &[(&str, u64)]) -> String {
     units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
+
+/// Whether `entry` is a value of `definition`.
+#[cfg(test)]
+pub(super) fn accepts(definition: &'static Field, entry: &Entry) -> bool {
+    let mut findings = Findings::default();
+    field(definition, entry, definition.name, &mut findings).is_some() && !findings.has_errors()
+}

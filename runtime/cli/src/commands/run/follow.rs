@@ -104,3 +104,20 @@ fn summarize(name: &str, summary: &Summary, talk: &Talk) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmill_core::{JobName, source::ConnectorError};
+
+    use super::*;
+
+    #[test]
+    fn only_a_closed_standard_output_ends_a_job_in_silence() {
+        let failed = |message: &str| {
+            let place = JobName::local("words").place("out", 0);
+            JobError::Subtask { place, cause: Cause::Connector(ConnectorError(message.to_string())) }
+        };
+        assert!(is_closed_stdout(&failed(STDOUT_CLOSED)));
+        assert!(!is_closed_stdout(&failed("the disk is full")));
+    }
+}

@@ -23,9 +23,8 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Runtime::new(RuntimeOptions { max_instances: 100, ..RuntimeOptions::default() }).expect("a runtime can be made")
 });
 
-static HOSTILE: LazyLock<Component> = LazyLock::new(|| {
-    RUNTIME.load(&built("tests/hostile/guest/hostile-guest.wasm")).expect("the guest compiles")
-});
+static HOSTILE: LazyLock<Component> =
+    LazyLock::new(|| RUNTIME.load(&built("tests/hostile/guest/hostile-guest.wasm")).expect("the guest compiles"));
 
 /// Limits small enough to be hit soon.
 pub(crate) fn limits() -> Limits {
@@ -134,7 +133,8 @@ pub(crate) fn job(operator: ComponentOperator, sink: Arrived, state: &Path) -> J
     let edge = |from, exchange| Edge { from, output: 0, to: from + 1, input: 0, exchange };
     let name = JobName::local("hostile");
     let quota = Quota::new("job `hostile`", 1 << 30);
-    let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone())).expect("state can be made");
+    let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone()))
+        .expect("state can be made");
     let source = SourceSpec { factory: Arc::new(Ten), out_of_orderness: Duration::ZERO, watermark_rows: 1_000 };
     Job {
         name,

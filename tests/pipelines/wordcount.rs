@@ -50,17 +50,32 @@ fn at_parallelism_4() {
 
 #[test]
 fn lines_rebalanced_to_another_parallelism() {
-    counts_the_words(&["--set", "operator.split.parallelism=3", "--set", r#"operator.split.input={from="lines",exchange="rebalance"}"#]);
+    counts_the_words(&[
+        "--set",
+        "operator.split.parallelism=3",
+        "--set",
+        r#"operator.split.input={from="lines",exchange="rebalance"}"#,
+    ]);
 }
 
 #[test]
 fn forward_without_chaining() {
-    counts_the_words(&["--set", "operator.split.chain=false", "--set", r#"operator.split.input={from="lines",exchange="forward"}"#]);
+    counts_the_words(&[
+        "--set",
+        "operator.split.chain=false",
+        "--set",
+        r#"operator.split.input={from="lines",exchange="forward"}"#,
+    ]);
 }
 
 #[test]
 fn counts_hashed_to_the_sink() {
-    counts_the_words(&["--set", "sink.counts.parallelism=3", "--set", r#"sink.counts.input={from="count",exchange="hash"}"#]);
+    counts_the_words(&[
+        "--set",
+        "sink.counts.parallelism=3",
+        "--set",
+        r#"sink.counts.input={from="count",exchange="hash"}"#,
+    ]);
 }
 
 #[test]

@@ -1,7 +1,60 @@
 //! Write Wasmill operators in Rust.
+//!
+//! An operator is a function, or a type that implements one of three traits, with [`#[operator]`](macro@operator) on it. It
+//! is compiled to a component with `cargo build --release --target wasm32-wasip2` and named in a job file.
+//!
+//! ```
+//! use wasmill_sdk::{prelude::*, testing::Harness};
+//!
+//! /// Splits lines into lower-case words.
+//! #[operator]
+//! fn split(line: Record<'_, (), Text>, out: &mut Output<Text, ()>) {
+//!     let line = line.value.to_lowercase();
+//!     for word in line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+//!         out.emit(word, ());
+//!     }
+//! }
+//!
+//! let mut harness = Harness::<split>::open("{}").unwrap();
+//! harness.push((), "It was the best of times, it was", 0).unwrap();
+//! let words: Vec<String> = harness.output().into_iter().map(|(word, (), _)| word).collect();
+//! assert_eq!(words, ["it", "was", "the", "best", "of", "times", "it", "was"]);
+//! ```
+//!
+//! # Which shape
+//!
+//! | shape | takes | state and timers | for |
+//! |---|---|---|---|
+//! | a function | a record | none | maps, filters, splits |
+//! | [`RecordOperator`] | a record | none | the same with configuration or metrics |
+//! | [`KeyedOperator`] | a record | of its key | counts, sessions, deduplication |
+//! | [`BatchOperator`] | a batch of columns | in bulk | several inputs and outputs, no copy at all |
+//!
+//! Inputs and outputs follow from the types: a [codec] each for key and value, where `()` is a column that is not there and
+//! that nothing copies. Rows are emitted to an [`Output`], or given another value by [`MapValues`], which moves all other
+//! columns from the input to the output.
+//!
+//! # What it costs
+//!
+//! Nothing crosses between host and guest once a record: rows, state and timers go in bulk, and the SDK allocates nothing
+//! a row. Fixed-width columns are recognised once a batch and read in a typed loop; [state] is a cache whose keys
+//! are looked up once a batch.
+//!
+//! # Errors
+//!
+//! What a function returns as [`Error`], and what cannot be read, is told by what is at fault: a record, a batch or the job. A
+//! panic is logged with its place, and ends the attempt.
+//!
+//! # Layout
+//!
+//! - `operator`: the shapes, and what runs them; `instance`: the exports; `export`: the component; [`native`]: without one.
+//! - [`codec`], [`column`], [`batch`], `record`: reading. `output`: writing.
+//! - [`state`]: the cache; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
+//! - [`backend`]: the seam below; [`testing`]: a backend in memory, and a harness.
 
 pub mod backend;
 pub mod batch;
+#[doc(hidden)]
 pub mod bindings;
 mod call;
 pub mod codec;
@@ -12,6 +65,7 @@ pub mod export;
 mod instance;
 pub mod log;
 pub mod metrics;
+pub mod native;
 pub mod operator;
 mod output;
 pub mod prelude;

@@ -28,6 +28,7 @@ use crate::{
     codec::{Codec, CodecError},
     error::{Error, Result},
     instance::Instance,
+    native::context,
     operator::{Operator, TypedOperator},
 };
 
@@ -73,20 +74,7 @@ impl<O: Operator> Harness<O> {
 
     fn start(config: &str, memory: Memory, change: impl FnOnce(&mut Context)) -> Result<Self> {
         Instance::<O, Memory>::describe(config).map_err(Error::Job)?;
-        let mut context = Context {
-            job: "test".to_string(),
-            operator: O::NAME.to_string(),
-            subtask: 0,
-            parallelism: 1,
-            max_parallelism: 128,
-            first_key_group: 0,
-            last_key_group: 127,
-            attempt: 1,
-            epoch: 1,
-            state_cache_bytes: 64 << 20,
-            restored: false,
-            config: config.to_string(),
-        };
+        let mut context = context("test", O::NAME, config);
         change(&mut context);
         let epoch = context.epoch;
         let instance = Instance::open(context, memory)?;

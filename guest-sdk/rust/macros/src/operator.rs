@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{
-    Error, FnArg, GenericArgument, ImplItem, Item, ItemFn, ItemImpl, PathArguments, Result, Type, TypePath, parse_quote,
-    spanned::Spanned,
+    Error, FnArg, GenericArgument, ImplItem, Item, ItemFn, ItemImpl, PathArguments, Result, Type, TypePath,
+    parse_quote, spanned::Spanned,
 };
 
 const FUNCTION: &str = "an operator function takes a record and an output: \

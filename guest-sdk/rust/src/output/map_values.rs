@@ -72,7 +72,9 @@ impl<V: Codec> OutputKind for MapValues<V> {
 
     #[inline(always)]
     fn end_row(&mut self) -> Result<(), CodecError> {
-        if (V::FALLIBLE || COLUMNS_MAY_OVERFLOW) && let Some(error) = self.failure.take() {
+        if (V::FALLIBLE || COLUMNS_MAY_OVERFLOW)
+            && let Some(error) = self.failure.take()
+        {
             return Err(error);
         }
         match self.set {

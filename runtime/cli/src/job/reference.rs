@@ -17,10 +17,15 @@ pub fn markdown() -> String {
 }
 
 fn section(table: &Table, out: &mut String) {
-    let header = if table.header.contains('[') || table.header == "input" {
-        table.header.split(", ").map(|header| format!("`{header}`")).collect::<Vec<_>>().join(", ")
-    } else {
-        "The file itself".to_string()
+    let quoted = |header: &str| match header.split_once("] ") {
+        Some((header, rest)) => format!("`{header}]` {rest}"),
+        None => format!("`{header}`"),
+    };
+    let header = match table.header {
+        header if header.contains('[') || header == "input" => {
+            header.split(", ").map(quoted).collect::<Vec<_>>().join(", ")
+        }
+        _ => "The file itself".to_string(),
     };
     let _ = writeln!(out, "### {header}\n\n{}\n", table.doc);
     fields(table.fields, out);
@@ -88,7 +93,10 @@ fn words(kind: Kind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::job::{DescribeError, Job, Operator, Overrides};
 
     const BEGIN: &str = "<!-- generated from the definition of the job file: begin -->\n";
     const END: &str = "<!-- generated from the definition of the job file: end -->\n";
@@ -105,5 +113,26 @@ mod tests {
             return;
         }
         assert!(generated == markdown(), "run this test again with UPDATE_REFERENCE=1, and read the difference");
+    }
+
+    /// What is wrong with the page's examples is only that their components and files are not here.
+    #[test]
+    fn the_examples_of_the_page_are_sound() {
+        let page = include_str!("../../../../docs/job-file.md");
+        let blocks = page.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+        let jobs: Vec<&str> = blocks.filter(|block| block.contains("\nname = ") || block.starts_with("name = ")).collect();
+        assert!(jobs.len() >= 2, "{jobs:?}");
+        let mut describe = |operator: &Operator, _: &Path| {
+            let message = format!("the component of {} is not expected here", operator.place.id);
+            Err(DescribeError { message, hint: None, config: false })
+        };
+        for job in jobs {
+            let job = Job::parse(Path::new("nowhere/job.toml"), job, &Overrides::default()).unwrap();
+            let Err(problems) = job.resolve(&mut describe) else { continue };
+            for problem in problems {
+                let message = &problem.message;
+                assert!(message.starts_with("there is no component") || message.starts_with("no file matches"), "{problem}");
+            }
+        }
     }
 }

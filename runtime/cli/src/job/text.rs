@@ -72,8 +72,9 @@ impl Text {
         }
     }
 
-    /// Text that was read from `path`.
+    /// Text that was read from `path`. A byte order mark is not part of it: it would be counted as a column.
     pub(super) fn new(path: PathBuf, text: String) -> Text {
+        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_string);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
         Text { path, text, lines }
     }

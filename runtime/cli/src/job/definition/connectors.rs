@@ -106,7 +106,9 @@ const ON_ERROR: Field = field("on-error", Kind::Choice(ON_ERRORS), "What to do w
 const ON_ERRORS: &[Word] = &[word("fail", "the job fails and names the row"), word("skip", "the row is counted and left out")];
 
 const MAX_LINE: Field =
-    field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"").default("1MiB");
+    field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"")
+        .default("1MiB")
+        .formats(&["text", "json"]);
 
 const GENERATOR: &[Field] = &[
     field("count", Kind::Integer(1, i64::MAX), "Rows in all. Default: without end.", "1000000"),
@@ -209,11 +211,11 @@ pub static SINK: Table = Table {
         variants: &[
             Variant {
                 name: "file",
-                doc: "Writes a folder with one file a subtask. The files appear when the job has ended well, all or none.",
+                doc: "Writes a folder with one file a subtask. They appear when the job has ended well; until then they are hidden.",
                 fields: FILE_SINK,
             },
             Variant { name: "stdout", doc: "Writes rows to standard output as they come, whatever becomes of the job. Its subtasks take turns, whole lines at a time.", fields: STDOUT },
-            Variant { name: "discard", doc: "Drops rows; they are counted all the same. It has no keys of its own.", fields: &[] },
+            Variant { name: "discard", doc: "Drops rows; they are counted all the same. It has no further keys.", fields: &[] },
         ],
     }),
 };

@@ -149,15 +149,13 @@ fn pretty(actual: &str, expected: &str) {
 
 #[test]
 fn what_is_wrong_with_a_syntax_is_shown_where_it_stands() {
-    let expected = "error: this is not TOML: invalid basic string, expected `\"`\n \
-                    --> job.toml:1:16\n  \
-                    |\n\
-                    1 | name = \"broken\n  \
-                    |                ^";
     let shown = problems("name = \"broken\n[source.lines]\n", &[]);
     let lines: Vec<&str> = shown.lines().collect();
+    // The words are those of the TOML parser.
     assert!(lines[0].starts_with("error: this is not TOML: "), "{shown}");
-    assert_eq!(lines[1..4], expected.lines().collect::<Vec<_>>()[1..4], "{shown}");
+    assert_eq!(lines[1..], [" --> job.toml:1:15", "  |", "1 | name = \"broken", "  |               ^"], "{shown}");
+    let marked = problems("\u{feff}name = broken\r\n", &[]);
+    assert!(marked.ends_with(" --> job.toml:1:8\n  |\n1 | name = broken\n  |        ^^^^^^"), "{marked}");
 }
 
 #[test]
@@ -207,7 +205,7 @@ fn a_configuration_becomes_json() {
     let config: serde_json::Value = serde_json::from_str(&job.operators[0].config).unwrap();
     assert_eq!(config, serde_json::json!({"date": "2024-05-01", "list": [1, 2.5, true], "table": {"a b": "c"}}));
     let text = text.replace("2.5", "nan");
-    assert_eq!(messages(&text, &[])[0], "`NaN` cannot be handed to an operator");
+    assert!(messages(&text, &[]).contains(&"`NaN` cannot be handed to an operator".to_string()));
 }
 
 #[test]

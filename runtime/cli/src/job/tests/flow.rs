@@ -98,7 +98,7 @@ connector = "discard"
 input = { from = "join.other", as = "in" }
 "#;
     let expected = r#"error: `join` has no input `lefd`
- --> job.toml:8:32
+ --> job.toml:8:33
   |
 8 | input = [{ from = "lines", as = "lefd" }, "lines.ou", "lines", "out"]
   |                                 ^^^^^^
@@ -226,7 +226,7 @@ error: `a` reads values as `json`, but `lines` gives `u64`
     let (mut a, mut b) = (any(&["in"], &["out"]), any(&["in"], &[]));
     (a.outputs[0].value, b.inputs[0].value) = (postcard("A"), postcard("B"));
     let shown = shown(tail, &[("a", a), ("b", b)]);
-    assert!(shown.starts_with("warning: `b` reads values as `B`, but `a` gives `A`\n --> job.toml:11:9\n"), "{shown}");
+    assert!(shown.starts_with("warning: `b` reads values as `B`, but `a` gives `A`\n  --> job.toml:11:9\n"), "{shown}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Workload {
         let name = JobName::local(self.name());
         let operators = Operators::new(variant, name.clone())?;
         let generator = |keys| -> Arc<dyn SourceFactory> { Arc::new(GeneratorSource::counting(records, keys)) };
-        let (source, nodes): (_, Vec<(&str, Exchange, Arc<dyn OperatorFactory>)>) = match self {
+        let (source, nodes): (_, Vec<Step>) = match self {
             Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
             Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
             Workload::W2 => (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)]),
@@ -109,11 +109,14 @@ impl Workload {
     }
 }
 
+/// An operator of a line, and the exchange before it.
+type Step = (&'static str, Exchange, Arc<dyn OperatorFactory>);
+
 /// A job in a line.
 fn assemble(
     name: JobName,
     source: Arc<dyn SourceFactory>,
-    operators: Vec<(&str, Exchange, Arc<dyn OperatorFactory>)>,
+    operators: Vec<Step>,
     sink: Checksum,
     state: Arc<dyn StateBackend>,
     parallelism: u32,

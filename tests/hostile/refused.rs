@@ -48,14 +48,14 @@ fn a_file_that_is_no_component_is_refused() {
     assert!(module.contains("core module") && module.contains("wasm32-wasip2"), "{module}");
     for garbage in [&b""[..], b"#!/bin/sh", b"\0asm", b"\0asm\x0d\0\x01\0\xff\xff\xff\xff\xff"] {
         let (_folder, path) = file(garbage);
-        let error = RUNTIME.load(&path).err().expect("garbage was accepted").to_string();
+        let error = RUNTIME.load(&path).map(drop).expect_err("garbage was accepted").to_string();
         assert!(error.contains("operator.wasm"), "{error}");
     }
 }
 
 #[test]
 fn a_description_is_made_under_limits() {
-    let error = |deed: &str| operator(deed).err().expect("it was accepted").to_string();
+    let error = |deed: &str| operator(deed).map(drop).expect_err("it was accepted").to_string();
     assert!(error("describe-spin").contains("limit `call-budget`"), "{}", error("describe-spin"));
     assert!(error("describe-emit").contains("describe"), "{}", error("describe-emit"));
     assert!(error("describe-refuse").contains("`do` is not to my taste"));

@@ -61,7 +61,7 @@ pub trait StateColumn {
     ///
     /// # Errors
     /// The job's, when stored bytes do not fit the codec.
-    fn load(&mut self, first: usize, values: &Values) -> Result;
+    fn load(&mut self, keys: &Directory, first: usize, values: &Values) -> Result;
 
     /// Whether entries changed that the host has not been told.
     fn is_changed(&self) -> bool;

@@ -160,7 +160,10 @@ impl RowReader {
                 }
                 let added = match format.format {
                     Format::Json => json(format, lines.line(), out),
-                    _ => Ok(push(out, NO_TIME, None, lines.line())),
+                    _ => {
+                        push(out, NO_TIME, None, lines.line());
+                        Ok(())
+                    }
                 };
                 (lines.number(), added)
             }

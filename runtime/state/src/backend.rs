@@ -84,7 +84,8 @@ impl RedbState {
     /// Makes a store in `directory`, which is made if need be, and locks it. Blocks on the disk.
     ///
     /// # Errors
-    /// [`StateError::Store`] when the directory is in use, holds a store already or cannot be written to;
+    /// [`StateError::Store`] when the directory is in use, holds the store of a finished job or cannot be
+    /// written to;
     /// [`StateError::OverQuota`] for the page cache. Then no store is left behind.
     pub fn create(directory: &Path, options: StoreOptions) -> Result<RedbState, StateError> {
         let cache = options.quota.charge(Use::StoreCache, options.cache_bytes)?;

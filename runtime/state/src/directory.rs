@@ -11,6 +11,8 @@ use std::{
 
 use wasmill_core::state::StateError;
 
+use crate::reader::Reader;
+
 /// The database in a state directory.
 pub(crate) const DATABASE: &str = "state.redb";
 
@@ -26,7 +28,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory if need be and locks it for writing. It must hold no store.
+    /// Makes the directory if need be and locks it for writing. It must hold no store, or one that no job finished: what
+    /// such a one holds was never a result, and it is removed.
     pub(crate) fn create(path: &Path) -> Result<Directory, StateError> {
         let failed = |what: &str, error: io::Error| {
             StateError::Store(format!("cannot {what} the state directory `{}`: {error}", path.display()))
@@ -45,7 +48,10 @@ impl Directory {
             }
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
         }
-        if path.join(DATABASE).try_exists().map_err(|error| failed("read", error))? {
+        let exists = path.join(DATABASE).try_exists().map_err(|error| failed("read", error))?;
+        if exists && Reader::is_unfinished(path) {
+            fs::remove_file(path.join(DATABASE)).map_err(|error| failed("write to", error))?;
+        } else if exists {
             return Err(StateError::Store(format!(
                 "the state directory `{}` already holds a store, and this version cannot resume from one: remove the \
                  directory, or choose another",
@@ -53,6 +59,11 @@ impl Directory {
             )));
         }
         Ok(Directory { path: path.to_path_buf(), _lock: Some(lock) })
+    }
+
+    /// The directory, for whoever holds its lock already.
+    pub(crate) fn locked_elsewhere(path: &Path) -> Directory {
+        Directory { path: path.to_path_buf(), _lock: None }
     }
 
     /// Locks the directory for reading; `None` while a job writes to it.

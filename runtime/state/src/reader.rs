@@ -113,10 +113,20 @@ impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Reader, ReadError> {
         let open_error = |error| ReadError::Open { directory: path.to_path_buf(), error };
         let in_use = || ReadError::InUse { directory: path.to_path_buf() };
+        let directory = Directory::open(path).map_err(open_error)?.ok_or_else(in_use)?;
+        Reader::read(directory)
+    }
+
+    /// Whether a directory that is locked holds a store that no job finished: there is no result in it.
+    pub(crate) fn is_unfinished(path: &Path) -> bool {
+        matches!(Reader::read(Directory::locked_elsewhere(path)), Err(ReadError::Incomplete { .. }))
+    }
+
+    fn read(directory: Directory) -> Result<Reader, ReadError> {
+        let path = directory.path.as_path();
+        let open_error = |error| ReadError::Open { directory: path.to_path_buf(), error };
         let damaged = |why: String| ReadError::Damaged { directory: path.to_path_buf(), why };
         let incomplete = |why: String| ReadError::Incomplete { directory: path.to_path_buf(), why };
-
-        let directory = Directory::open(path).map_err(open_error)?.ok_or_else(in_use)?;
         let file = File::open(directory.database()).map_err(open_error)?;
         let overlay = Overlay::new(file).map_err(open_error)?;
         if overlay.is_empty() {

@@ -74,6 +74,11 @@ fn a_directory_is_used_by_one_job() {
     assert!(error.contains(&format!("`{}` is in use", directory.display())), "{error}");
     assert!(matches!(RedbState::open_read_only(&directory), Err(ReadError::InUse { .. })));
     drop(store);
+
+    // What no job finished is no result: the next job may have the directory.
+    let store = RedbState::create(&directory, options(0)).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(store.commit(1)).unwrap();
+    drop(store);
     let error = RedbState::create(&directory, options(0)).unwrap_err().to_string();
     assert!(error.contains(&format!("`{}` already holds a store", directory.display())), "{error}");
 }

@@ -148,3 +148,90 @@ fn export(of: &impl ToTokens, runs: &TokenStream) -> TokenStream {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(arguments: TokenStream, item: TokenStream) -> String {
+        expand(arguments, item).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_signature_is_told_what_is_expected() {
+        let wrong = [
+            quote!(
+                fn f(line: Record<'_, (), Text>) {}
+            ),
+            quote!(
+                fn f(line: &str, out: &mut Output<Text, ()>) {}
+            ),
+            quote!(
+                fn f(line: Record<'_, Text>, out: &mut Output<Text, ()>) {}
+            ),
+            quote!(
+                fn f(line: Record<'_, (), Text>, out: Output<Text, ()>) {}
+            ),
+            quote!(
+                fn f(line: Record<'_, (), Text>, out: &Output<Text, ()>) {}
+            ),
+            quote!(
+                fn f(self, out: &mut Output<Text, ()>) {}
+            ),
+        ];
+        for function in wrong {
+            assert_eq!(error(quote!(), function.clone()), FUNCTION, "{function}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_an_operator_is_refused() {
+        let generic = quote!(
+            fn f<T>(line: Record<'_, (), T>, out: &mut Output<T, ()>) {}
+        );
+        assert!(error(quote!(), generic).contains("cannot be generic"));
+        let generic = quote!(
+            impl<T> KeyedOperator for Count<T> {}
+        );
+        assert!(error(quote!(), generic).contains("cannot be generic"));
+        let asynchronous = quote!(
+            async fn f(line: Record<'_, (), Text>, out: &mut Output<Text, ()>) {}
+        );
+        assert!(error(quote!(), asynchronous).contains("a plain `fn`"));
+        assert_eq!(
+            error(
+                quote!(),
+                quote!(
+                    impl Count {}
+                )
+            ),
+            IMPL
+        );
+        assert_eq!(
+            error(
+                quote!(),
+                quote!(
+                    impl Iterator for Count {}
+                )
+            ),
+            IMPL
+        );
+        assert_eq!(
+            error(
+                quote!(),
+                quote!(
+                    struct Count;
+                )
+            ),
+            ITEM
+        );
+        assert_eq!(error(quote!(name = "x"), quote!()), "`#[operator]` takes no arguments");
+    }
+
+    #[test]
+    fn codecs_come_from_the_record() {
+        let record: Type = syn::parse_quote!(wasmill_sdk::Record<'_, Option<Text>, Json<(u8, u8)>>);
+        let (key, value) = codecs(&record).unwrap();
+        assert_eq!(quote!(#key; #value).to_string(), quote!(Option<Text>; Json<(u8, u8)>).to_string());
+    }
+}

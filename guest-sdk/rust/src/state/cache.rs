@@ -6,6 +6,9 @@ use crate::{call::Call, column::Column, error::Result, setup::Setup};
 /// Bytes that one `write-many` takes at most, roughly, where all is handed over at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// The most a cache may take: its keys are found by offsets of 32 bits, and one batch comes on top.
+const MAX_BYTES: u64 = 2 << 30;
+
 /// The cache of an operator's keyed states. The operators that take records have one; an operator that takes whole batches
 /// may make one of its own, and then calls it from each of its methods.
 pub struct StateCache {
@@ -33,7 +36,7 @@ impl StateCache {
             slots: Vec::new(),
             epoch: context.map_or(0, |context| context.epoch),
             cut: None,
-            bound: context.map_or(0, |context| usize::try_from(context.state_cache_bytes).unwrap_or(usize::MAX)),
+            bound: context.map_or(0, |context| context.state_cache_bytes.min(MAX_BYTES) as usize),
             fetch: context.is_some_and(|context| context.restored),
             is_used: !setup.description.states.is_empty(),
         }
@@ -60,7 +63,7 @@ impl StateCache {
         states.visit(&mut |state| {
             state.grow(slots);
             if let (Some(missing), Ok(())) = (&missing, &loaded) {
-                loaded = state.load(known, &call.get_many(state.index(), missing));
+                loaded = state.load(&self.directory, known, &call.get_many(state.index(), missing));
             }
         });
         loaded

@@ -183,17 +183,17 @@ impl<V: StateValue> StateColumn for ValueState<V> {
         }
     }
 
-    fn load(&mut self, first: usize, values: &Values) -> Result {
+    fn load(&mut self, keys: &Directory, first: usize, values: &Values) -> Result {
         let column = Column { ends: &values.value_ends, bytes: &values.values, flags: &[], absent: 0 };
-        for (row, &present) in values.present.iter().enumerate() {
-            if present == 0 {
+        for (slot, row) in (first..self.cells.len()).zip(0..) {
+            if values.present.get(row).is_none_or(|&present| present == 0) {
                 continue;
             }
-            let stored = column.get(row).ok_or_else(|| Error::Job("the host's values are not valid".to_string()))?;
-            let value =
-                V::decode(Some(stored)).map_err(|error| self.error(b"", "what is stored cannot be read", error))?;
-            self.slot = Slot((first + row) as u32);
-            self.cells[first + row] = Cell::Present(V::own(value));
+            let key = keys.key(slot as u32);
+            let value = V::decode(column.get(row))
+                .map_err(|error| self.error(key, "what is stored cannot be read as its codec", error))?;
+            self.cells[slot] = Cell::Present(V::own(value));
+            self.slot = Slot(slot as u32);
             self.weigh();
         }
         self.slot = Slot::NONE;

@@ -62,7 +62,8 @@ impl Job {
             let time = source.section.section("event-time", definition);
             if let Some(factory) = factory {
                 let out_of_orderness = time.duration("max-out-of-orderness").unwrap_or_default();
-                let watermark_rows = time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1);
+                let watermark_rows =
+                    time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1);
                 connected.sources.insert(node, SourceSpec { factory, out_of_orderness, watermark_rows });
             }
             connected.feeds.insert(node, feed);
@@ -199,7 +200,8 @@ fn row_format(section: &Section, findings: &mut Findings) -> RowFormat {
     let time = section.section("event-time", &EVENT_TIME);
     let field = time.text("field");
     if format == Format::Json {
-        let fields = [("key", section.text("key"), section.at("key")), ("event-time.field", field.clone(), time.at("field"))];
+        let fields =
+            [("key", section.text("key"), section.at("key")), ("event-time.field", field.clone(), time.at("field"))];
         for (name, pointer, at) in fields {
             check_pointer(name, pointer.as_deref(), at, findings);
         }

@@ -12,7 +12,7 @@
 //!
 //! - [`definition`]: every key, once; [`schema`] and [`reference`] are made of it.
 //! - `text`, `tree`: the file, and where everything in it stands; [`Overrides`] changes the tree.
-//! - `validate`, `section`, `units`: from the tree to typed values; `suggest` guesses what was meant.
+//! - `validate`, `value`, `section`, `units`: from the tree to typed values; `suggest` guesses what was meant.
 //! - `read`, `nodes`: the [`Job`]: sources, operators and sinks.
 //! - `describe`, `connect`, `wire`, `resolve`: from there to the graph.
 //! - `problem`: what is wrong, as people see it.
@@ -38,6 +38,7 @@ mod text;
 mod tree;
 mod units;
 mod validate;
+mod value;
 mod wire;
 
 pub use connect::Connected;

@@ -4,11 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use wasmill_core::graph::Exchange;
 
-use super::{
-    definition,
-    section::Section,
-    tree::At,
-};
+use super::{definition, section::Section, tree::At};
 
 /// What one instance of an operator may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +139,13 @@ impl Input {
 }
 
 impl Operator {
-    pub(super) fn read(id: String, section: Section, defaults: Defaults, limits: Limits, directory: &std::path::Path) -> Operator {
+    pub(super) fn read(
+        id: String,
+        section: Section,
+        defaults: Defaults,
+        limits: Limits,
+        directory: &std::path::Path,
+    ) -> Operator {
         Operator {
             place: Place::read(id, &section, defaults),
             component: section.text("component").map(|path| directory.join(path)),

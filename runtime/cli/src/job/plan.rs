@@ -63,14 +63,13 @@ fn origin(graph: &LogicalGraph, edge: &Edge) -> String {
 
 /// The nodes of a chain: `a -> b`, or `a -> (b -> c, d)` where it branches.
 fn chain(graph: &ParallelGraph, index: usize) -> String {
-    // Each node comes after the one that feeds it, so a stack of what is still to be closed would do; a chain is short,
-    // and this follows the picture. It is built from the end, so that its depth is not the stack's.
+    // Each node comes after the one that feeds it: from the end, what follows a node has been shown before it is.
     let nodes = &graph.chains[index].nodes;
     let mut shown: Vec<String> = nodes.iter().map(|&node| graph.logical.nodes[node].id.clone()).collect();
     for (i, &node) in nodes.iter().enumerate().rev() {
-        let mut followers = graph.logical.edges_from(node).filter(|edge| graph.is_chained(edge)).map(|edge| edge.to);
+        let followers = graph.logical.edges_from(node).filter(|edge| graph.is_chained(edge)).map(|edge| edge.to);
         let place = |follower: NodeId| nodes.iter().position(|&node| node == follower);
-        let next: Vec<String> = followers.by_ref().filter_map(place).map(|place| shown[place].clone()).collect();
+        let next: Vec<String> = followers.filter_map(place).map(|place| shown[place].clone()).collect();
         match next.as_slice() {
             [] => {}
             [one] => shown[i] = format!("{} -> {one}", shown[i]),

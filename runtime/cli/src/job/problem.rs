@@ -107,7 +107,8 @@ impl Problem {
                 let _ = write!(out, "\n{margin}{} {}:{line}:{column}", blue("-->"), visible(file));
                 let _ = write!(out, "\n{margin} {}", blue("|"));
                 let _ = write!(out, "\n{} {text}", blue(&format!("{number} |")));
-                let _ = write!(out, "\n{margin} {} {}{}", blue("|"), " ".repeat(before), paint(tint, &"^".repeat(marked)));
+                let _ =
+                    write!(out, "\n{margin} {} {}{}", blue("|"), " ".repeat(before), paint(tint, &"^".repeat(marked)));
             }
             Some(Position::Path(file) | Position::Option(file)) => {
                 let _ = write!(out, "\n{margin}{} {}", blue("-->"), visible(file));

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    definition::{ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, SINK, SOURCE, STATE, Table},
+    definition::{
+        ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, SINK, SOURCE, STATE, Table,
+    },
     units::{show_duration, show_size},
 };
 
@@ -50,7 +52,8 @@ fn fields(fields: &[Field], out: &mut String) {
         let only = if formats.is_empty() { String::new() } else { format!(" Format {} only.", formats.join(" and ")) };
         let example = if field.example.is_empty() { String::new() } else { format!(" Example: `{}`.", field.example) };
         let text = format!("{}{only}{}{example}", field.doc, words(field.kind));
-        let _ = writeln!(out, "| `{}` | {} | {default} | {} |", field.name, value(field.kind), text.replace('|', "\\|"));
+        let _ =
+            writeln!(out, "| `{}` | {} | {default} | {} |", field.name, value(field.kind), text.replace('|', "\\|"));
     }
     out.push('\n');
 }
@@ -73,9 +76,7 @@ fn value(kind: Kind) -> String {
         Kind::Integer(min, max) => format!("integer, {min} to {max}"),
         Kind::Size(min, max) => format!("size, {} to {}", show_size(min), show_size(max)),
         Kind::Duration(min, max) => format!("time span, {} to {}", show_duration(min), show_duration(max)),
-        Kind::Choice(words) => {
-            words.iter().map(|word| format!("`\"{}\"`", word.word)).collect::<Vec<_>>().join(", ")
-        }
+        Kind::Choice(words) => words.iter().map(|word| format!("`\"{}\"`", word.word)).collect::<Vec<_>>().join(", "),
         Kind::Path => "path".to_string(),
         Kind::Paths => "path, or a list of paths".to_string(),
         Kind::Json | Kind::Table(_) => "table".to_string(),
@@ -120,7 +121,8 @@ mod tests {
     fn the_examples_of_the_page_are_sound() {
         let page = include_str!("../../../../docs/job-file.md");
         let blocks = page.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
-        let jobs: Vec<&str> = blocks.filter(|block| block.contains("\nname = ") || block.starts_with("name = ")).collect();
+        let jobs: Vec<&str> =
+            blocks.filter(|block| block.contains("\nname = ") || block.starts_with("name = ")).collect();
         assert!(jobs.len() >= 2, "{jobs:?}");
         let mut describe = |operator: &Operator, _: &Path| {
             let message = format!("the component of {} is not expected here", operator.place.id);
@@ -131,7 +133,10 @@ mod tests {
             let Err(problems) = job.resolve(&mut describe) else { continue };
             for problem in problems {
                 let message = &problem.message;
-                assert!(message.starts_with("there is no component") || message.starts_with("no file matches"), "{problem}");
+                assert!(
+                    message.starts_with("there is no component") || message.starts_with("no file matches"),
+                    "{problem}"
+                );
             }
         }
     }

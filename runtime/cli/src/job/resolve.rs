@@ -99,7 +99,9 @@ impl Job {
             let inputs = description.map(|description| description.inputs.as_slice());
             let outputs = description.map(|description| {
                 let outputs = description.outputs.iter();
-                outputs.map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value }).collect()
+                outputs
+                    .map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value })
+                    .collect()
             });
             nodes.push(Known { place: &operator.place, role: Role::Operator, title, inputs, outputs, feed: None });
         }
@@ -126,9 +128,9 @@ impl Job {
     /// What the graph says of itself, at the lines of its nodes.
     fn check_graph(&self, nodes: &[Known<'_>], graph: &LogicalGraph, findings: &mut Findings) {
         let mut whole = graph.clone();
-        for to in 0..nodes.len() {
+        for (to, known) in nodes.iter().enumerate() {
             // That its edge was refused has been told; a stand-in keeps the graph from saying so again.
-            if nodes[to].role != Role::Source && graph.edges_to(to).next().is_none() {
+            if known.role != Role::Source && graph.edges_to(to).next().is_none() {
                 let from = whole.nodes.len();
                 whole.nodes.push(Node { parallelism: 1, role: Role::Source, ..whole.nodes[to].clone() });
                 whole.edges.push(Edge { from, output: 0, to, input: 0, exchange: Exchange::Rebalance });

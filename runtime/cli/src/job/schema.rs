@@ -10,10 +10,8 @@ use super::{
 /// The JSON Schema (draft 2020-12) of a job file.
 pub fn schema() -> Value {
     let mut schema = table(&JOB);
-    let head = [
-        ("$schema", json!("https://json-schema.org/draft/2020-12/schema")),
-        ("title", json!("Wasmill job file")),
-    ];
+    let head =
+        [("$schema", json!("https://json-schema.org/draft/2020-12/schema")), ("title", json!("Wasmill job file"))];
     if let Value::Object(members) = &mut schema {
         for (key, value) in head {
             members.insert(key.to_string(), value);
@@ -36,7 +34,8 @@ fn table(table: &Table) -> Value {
 }
 
 fn object<'a>(doc: &str, fields: impl Iterator<Item = &'a Field> + Clone) -> Value {
-    let properties: Map<String, Value> = fields.clone().map(|field| (field.name.to_string(), property(field))).collect();
+    let properties: Map<String, Value> =
+        fields.clone().map(|field| (field.name.to_string(), property(field))).collect();
     let required: Vec<&str> = fields.filter(|field| field.required).map(|field| field.name).collect();
     let mut object = json!({
         "description": doc,
@@ -118,7 +117,7 @@ fn amount_pattern(units: &[(&str, u64)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{definition::Variant, tree, validate};
+    use crate::job::{definition::Variant, tree, validate, value};
 
     /// The keys of an object of the schema.
     fn keys(object: &Value) -> Vec<&str> {
@@ -197,7 +196,7 @@ mod tests {
             let tree::Value::Table(entries) = node.value else { panic!() };
             assert!(validate::accepts(field, &entries[0]), "{} = {}", field.name, field.example);
             if field.default.is_some() {
-                assert!(validate::default(field).is_some(), "{}", field.name);
+                assert!(value::default(field).is_some(), "{}", field.name);
             }
         }
     }

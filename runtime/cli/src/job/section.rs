@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{definition::Table, tree::At, validate};
+use super::{definition::Table, tree::At, value};
 
 /// A value that is of its key's kind.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Section {
     fn given(&self, key: &str) -> Option<Given> {
         match self.get(key) {
             Some(setting) => Some(setting.given.clone()),
-            None => validate::default(self.definition.field(key)?),
+            None => value::default(self.definition.field(key)?),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Job files and what is said of them, word for word.
 
+mod connectors;
 mod file;
 mod flow;
 mod hostile;

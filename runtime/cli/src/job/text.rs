@@ -96,7 +96,11 @@ impl Text {
         // A window into a long line, so that what is meant is in it.
         let skipped = if before + marked.min(SNIPPET) > SNIPPET { before.saturating_sub(SNIPPET / 2) } else { 0 };
         let text: String = content.chars().skip(skipped).take(SNIPPET).collect();
-        let snippet = Snippet { text, before: before - skipped, marked: marked.min(SNIPPET - (before - skipped).min(SNIPPET - 1)) };
+        let snippet = Snippet {
+            text,
+            before: before - skipped,
+            marked: marked.min(SNIPPET - (before - skipped).min(SNIPPET - 1)),
+        };
         let file = self.path.display().to_string();
         Position::File { file, line: line + 1, column: before + 1, snippet }
     }

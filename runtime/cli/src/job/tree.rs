@@ -74,7 +74,8 @@ pub(super) fn parse(text: &Text) -> Result<Node, Findings> {
 
 /// Parses one TOML value that stands in option number `option`.
 pub(super) fn parse_value(text: &str, option: usize) -> Result<Node, String> {
-    let value: toml_edit::Value = text.trim().parse().map_err(|error: toml_edit::TomlError| one_line(error.message()))?;
+    let value: toml_edit::Value =
+        text.trim().parse().map_err(|error: toml_edit::TomlError| one_line(error.message()))?;
     let mut node = self::value(&value);
     relocate(&mut node, &At::Option(option));
     Ok(node)

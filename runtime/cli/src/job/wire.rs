@@ -97,13 +97,17 @@ impl Wired {
         descriptions: &HashMap<usize, Description>,
         findings: &mut Findings,
     ) {
+        let mut from = vec![Vec::new(); nodes.len()];
+        for edge in &self.edges {
+            from[edge.to].push(edge.from);
+        }
         for (i, known) in nodes.iter().enumerate() {
             let description = i.checked_sub(job.sources.len()).and_then(|operator| descriptions.get(&operator));
             if !description.is_some_and(|description| description.timers.contains(&TimeDomain::EventTime)) {
                 continue;
             }
             let timeless = |feed: &super::connect::Feed| !feed.bounded && !feed.has_event_time;
-            for source in self.sources_of(i).into_iter().filter(|&source| nodes[source].feed.is_some_and(timeless)) {
+            for source in sources_of(i, &from).into_iter().filter(|&source| nodes[source].feed.is_some_and(timeless)) {
                 let source = &nodes[source].place.id;
                 findings.warning(
                     &known.place.at,
@@ -117,17 +121,17 @@ impl Wired {
             }
         }
     }
+}
 
-    /// The nodes without input that `node` gets rows from, by whatever way, in order.
-    fn sources_of(&self, node: NodeId) -> Vec<NodeId> {
-        let (mut seen, mut waiting) = (vec![false; self.refused.len()], vec![node]);
-        while let Some(next) = waiting.pop() {
-            if !std::mem::replace(&mut seen[next], true) {
-                waiting.extend(self.edges.iter().filter(|edge| edge.to == next).map(|edge| edge.from));
-            }
+/// The nodes without input that `node` gets rows from, by whatever way, in order; `from` has those that feed each node.
+fn sources_of(node: NodeId, from: &[Vec<NodeId>]) -> Vec<NodeId> {
+    let (mut seen, mut waiting) = (vec![false; from.len()], vec![node]);
+    while let Some(next) = waiting.pop() {
+        if !std::mem::replace(&mut seen[next], true) {
+            waiting.extend(&from[next]);
         }
-        (0..seen.len()).filter(|&i| seen[i] && !self.edges.iter().any(|edge| edge.to == i)).collect()
     }
+    (0..from.len()).filter(|&i| seen[i] && from[i].is_empty()).collect()
 }
 
 /// The edge that `input` of node `to` means, unless it was refused.
@@ -178,7 +182,8 @@ fn edge(
             Some(key) => format!("give `[source.{id}]` {key}, or let an operator between them set it"),
             None => "let an operator between them set it".to_string(),
         };
-        let message = format!("rows go from {} to {} by key, but {} gives them none", quote(id), name(target), quote(id));
+        let message =
+            format!("rows go from {} to {} by key, but {} gives them none", quote(id), name(target), quote(id));
         findings.error(&input.from_at, message, hint);
     }
     if let (Some(description), Some(given)) = (description, given) {
@@ -256,10 +261,18 @@ fn check_codecs(
                 format!("{target} reads {what} as {}, but {origin} gives {}", quote(&read.name), quote(&given.name)),
                 "change the one or the other, or put an operator between them that converts",
             );
-        } else if given.name == read.name && !given.schema.is_empty() && !read.schema.is_empty() && given.schema != read.schema {
+        } else if given.name == read.name
+            && !given.schema.is_empty()
+            && !read.schema.is_empty()
+            && given.schema != read.schema
+        {
             findings.warning(
                 &input.from_at,
-                format!("{target} reads {what} as {}, but {origin} gives {}", quote(&read.schema), quote(&given.schema)),
+                format!(
+                    "{target} reads {what} as {}, but {origin} gives {}",
+                    quote(&read.schema),
+                    quote(&given.schema)
+                ),
                 "make sure that both types have the same fields in the same order",
             );
         }

@@ -15,9 +15,12 @@ use wasmill_core::{
 #[derive(Default, Clone)]
 pub struct Backend(Arc<Inner>);
 
+/// Values by state and key.
+type Entries = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
+
 #[derive(Default)]
 struct Inner {
-    values: Mutex<BTreeMap<(u32, Vec<u8>), Vec<u8>>>,
+    values: Mutex<Entries>,
     timers: Mutex<TimerQueue>,
 }
 

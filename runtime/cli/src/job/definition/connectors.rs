@@ -88,8 +88,14 @@ const TIME: Field = field(
 )
 .formats(&["json", "csv"]);
 
-const DELIMITER: Field =
-    field("delimiter", Kind::Character, "What stands between the fields of a record: a tab, or a visible ASCII character but `\"`.", "\";\"").default(",").formats(&["csv"]);
+const DELIMITER: Field = field(
+    "delimiter",
+    Kind::Character,
+    "What stands between the fields of a record: a tab, or a visible ASCII character but `\"`.",
+    "\";\"",
+)
+.default(",")
+.formats(&["csv"]);
 
 const HEADER: Field = field(
     "header",
@@ -100,10 +106,12 @@ const HEADER: Field = field(
 .default("true")
 .formats(&["csv"]);
 
-const ON_ERROR: Field = field("on-error", Kind::Choice(ON_ERRORS), "What to do with a row that cannot be read.", "\"skip\"")
-    .default("fail");
+const ON_ERROR: Field =
+    field("on-error", Kind::Choice(ON_ERRORS), "What to do with a row that cannot be read.", "\"skip\"")
+        .default("fail");
 
-const ON_ERRORS: &[Word] = &[word("fail", "the job fails and names the row"), word("skip", "the row is counted and left out")];
+const ON_ERRORS: &[Word] =
+    &[word("fail", "the job fails and names the row"), word("skip", "the row is counted and left out")];
 
 const MAX_LINE: Field =
     field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"")
@@ -120,12 +128,7 @@ const GENERATOR: &[Field] = &[
     ),
     field("keys", Kind::Integer(0, i64::MAX), "How many different keys there are; with 0, rows have no key.", "10000")
         .default("1000"),
-    field(
-        "seed",
-        Kind::Integer(0, i64::MAX),
-        "Which row has which key; default: the job's `seed`.",
-        "7",
-    ),
+    field("seed", Kind::Integer(0, i64::MAX), "Which row has which key; default: the job's `seed`.", "7"),
     field("event-time", Kind::Table(&GENERATED_TIME), "The event time of rows. Without it they have none.", ""),
 ];
 
@@ -214,17 +217,22 @@ pub static SINK: Table = Table {
                 doc: "Writes a folder with one file a subtask. They appear when the job has ended well; until then they are hidden.",
                 fields: FILE_SINK,
             },
-            Variant { name: "stdout", doc: "Writes rows to standard output as they come, whatever becomes of the job. Its subtasks take turns, whole lines at a time.", fields: STDOUT },
-            Variant { name: "discard", doc: "Drops rows; they are counted all the same. It has no further keys.", fields: &[] },
+            Variant {
+                name: "stdout",
+                doc: "Writes rows to standard output as they come, whatever becomes of the job. Its subtasks take turns, whole lines at a time.",
+                fields: STDOUT,
+            },
+            Variant {
+                name: "discard",
+                doc: "Drops rows; they are counted all the same. It has no further keys.",
+                fields: &[],
+            },
         ],
     }),
 };
 
-const SINK_CONNECTORS: &[Word] = &[
-    word("file", "a folder of files"),
-    word("stdout", "standard output"),
-    word("discard", "nowhere"),
-];
+const SINK_CONNECTORS: &[Word] =
+    &[word("file", "a folder of files"), word("stdout", "standard output"), word("discard", "nowhere")];
 
 const FILE_SINK: &[Field] = &[
     field("path", Kind::Path, "The folder to write to.", "\"out\"").required(),
@@ -243,7 +251,8 @@ const FILE_SINK: &[Field] = &[
 
 const STDOUT: &[Field] = &[OUT_FORMAT, WITH_KEY, SEPARATOR];
 
-const OUT_FORMAT: Field = field("format", Kind::Choice(OUT_FORMATS), "How a row is written, one line a row.", "\"json\"").default("text");
+const OUT_FORMAT: Field =
+    field("format", Kind::Choice(OUT_FORMATS), "How a row is written, one line a row.", "\"json\"").default("text");
 
 const OUT_FORMATS: &[Word] = &[
     word("text", "the value by its codec, bytes in hexadecimal"),

@@ -10,12 +10,8 @@ const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
 /// Number of subtasks of a node.
-pub(super) const PARALLELISM: Field = field(
-    "parallelism",
-    Kind::Integer(1, 32_768),
-    "Number of parallel subtasks; default: the job's.",
-    "4",
-);
+pub(super) const PARALLELISM: Field =
+    field("parallelism", Kind::Integer(1, 32_768), "Number of parallel subtasks; default: the job's.", "4");
 
 /// Whether a node may share a subtask with the one before it.
 pub(super) const CHAIN: Field = field(
@@ -172,13 +168,7 @@ pub static STATE: Table = Table {
             "\"16MiB\"",
         )
         .default("64MiB"),
-        field(
-            "store-cache",
-            Kind::Size(MIB, TIB),
-            "Page cache of the job's store.",
-            "\"256MiB\"",
-        )
-        .default("64MiB"),
+        field("store-cache", Kind::Size(MIB, TIB), "Page cache of the job's store.", "\"256MiB\"").default("64MiB"),
         field(
             "write-buffer",
             Kind::Size(64 * KIB, TIB),
@@ -195,13 +185,8 @@ pub static OPERATOR: Table = Table {
     header: "[operator.ID]",
     doc: "An operator: a WebAssembly component.",
     fields: &[
-        field(
-            "component",
-            Kind::Path,
-            "The component's file, as `wasmill build` makes it.",
-            "\"split/split.wasm\"",
-        )
-        .required(),
+        field("component", Kind::Path, "The component's file, as `wasmill build` makes it.", "\"split/split.wasm\"")
+            .required(),
         INPUT_FIELD,
         PARALLELISM,
         CHAIN,

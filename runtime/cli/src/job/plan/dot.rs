@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::drawing::{Box, Drawing, Group};
+use super::drawing::{Drawing, Group, Vertex};
 
 /// The digraph, rows flowing from left to right.
 pub(super) fn digraph(drawing: &Drawing) -> String {
@@ -31,7 +31,7 @@ fn groups(groups: &[Group], depth: usize, out: &mut String) {
     }
 }
 
-fn boxes(boxes: &[Box], depth: usize, out: &mut String) {
+fn boxes(boxes: &[Vertex], depth: usize, out: &mut String) {
     for b in boxes {
         let lines: Vec<String> = b.lines.iter().map(|line| escaped(line)).collect();
         let _ = writeln!(out, "{}{} [label=\"{}\"];", "  ".repeat(depth), b.id, lines.join("\\n"));

@@ -14,7 +14,7 @@ const ARROWS: u64 = 64;
 #[derive(Debug, Default)]
 pub(super) struct Drawing {
     pub(super) groups: Vec<Group>,
-    pub(super) boxes: Vec<Box>,
+    pub(super) boxes: Vec<Vertex>,
     pub(super) arrows: Vec<Arrow>,
 }
 
@@ -25,12 +25,12 @@ pub(super) struct Group {
     pub(super) id: String,
     pub(super) label: String,
     pub(super) groups: Vec<Group>,
-    pub(super) boxes: Vec<Box>,
+    pub(super) boxes: Vec<Vertex>,
 }
 
-/// A box.
+/// A box. Not called one, since that is a type of Rust.
 #[derive(Debug)]
-pub(super) struct Box {
+pub(super) struct Vertex {
     /// Letters, digits and underscores, unique.
     pub(super) id: String,
     pub(super) lines: Vec<String>,
@@ -66,11 +66,11 @@ pub(super) fn drawing(graph: &ParallelGraph, view: View) -> Drawing {
     drawing
 }
 
-fn group(id: &str, label: &str, groups: Vec<Group>, boxes: Vec<Box>) -> Group {
+fn group(id: &str, label: &str, groups: Vec<Group>, boxes: Vec<Vertex>) -> Group {
     Group { id: id.to_string(), label: label.to_string(), groups, boxes }
 }
 
-fn logical(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Box> {
+fn logical(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Vertex> {
     let graph = &graph.logical;
     arrows.extend(graph.edges.iter().map(|edge| Arrow {
         from: format!("n{}", edge.from),
@@ -82,7 +82,7 @@ fn logical(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Box> {
         let node = &graph.nodes[id];
         let what = format!("{} {}", role(node.role), node.title);
         let parallelism = format!("parallelism {}", node.parallelism);
-        Box { id: format!("n{id}"), lines: vec![node.id.clone(), what.trim_end().to_string(), parallelism] }
+        Vertex { id: format!("n{id}"), lines: vec![node.id.clone(), what.trim_end().to_string(), parallelism] }
     };
     order(graph).into_iter().map(node).collect()
 }
@@ -126,11 +126,11 @@ fn parallel(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Group> {
     let frame = |(index, chain): (usize, &wasmill_core::graph::Chain)| {
         let groups = |subtask| key_groups(graph, index, subtask).map(|groups| format!("key groups {groups}"));
         let boxes = match chain.parallelism > BOXES {
-            true => vec![Box { id: format!("c{index}_0"), lines: vec![subtasks(chain.parallelism)] }],
+            true => vec![Vertex { id: format!("c{index}_0"), lines: vec![subtasks(chain.parallelism)] }],
             false => (0..chain.parallelism)
                 .map(|subtask| {
                     let lines = std::iter::once(format!("[{subtask}]")).chain(groups(subtask)).collect();
-                    Box { id: format!("c{index}_{subtask}"), lines }
+                    Vertex { id: format!("c{index}_{subtask}"), lines }
                 })
                 .collect(),
         };

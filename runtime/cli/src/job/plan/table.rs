@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wasmill_core::graph::{Exchange, ParallelGraph};
+use wasmill_core::graph::{Edge, Exchange, NodeId, ParallelGraph};
 
 use super::{View, chain, channels, key_groups, order, origin, role, subtasks};
 use crate::format::columns;
@@ -44,9 +44,15 @@ fn parallel(graph: &ParallelGraph) -> String {
     let mut rows = vec![row("subtask".to_string(), "key groups", "rows to".to_string())];
     for (index, chain) in graph.chains.iter().enumerate() {
         let shown = self::chain(graph, index);
+        let leaving: Vec<&Edge> =
+            graph.exchanges().map(|(_, edge)| edge).filter(|edge| chain.nodes.contains(&edge.from)).collect();
         for subtask in 0..chain.parallelism {
             let groups = key_groups(graph, index, subtask).unwrap_or_default();
-            rows.push(row(format!("{shown} [{subtask}]"), &groups, receivers(graph, index, subtask)));
+            rows.push(row(
+                format!("{shown} [{subtask}]"),
+                &groups,
+                receivers(graph, &leaving, chain.nodes.last(), subtask),
+            ));
         }
     }
     let channels: u64 = graph.exchanges().map(|(_, edge)| channels(graph, edge)).sum();
@@ -55,11 +61,9 @@ fn parallel(graph: &ParallelGraph) -> String {
 }
 
 /// Where the rows of a subtask go. All subtasks of a node are one range, so that a large fan-out is as short as a small one.
-fn receivers(graph: &ParallelGraph, index: usize, subtask: u32) -> String {
-    let nodes = &graph.chains[index].nodes;
-    let last = nodes.last();
-    let leaving = graph.exchanges().map(|(_, edge)| edge).filter(|edge| nodes.contains(&edge.from));
-    let receivers = leaving.map(|edge| {
+/// Edges that leave from elsewhere than the end of the chain say from where.
+fn receivers(graph: &ParallelGraph, leaving: &[&Edge], last: Option<&NodeId>, subtask: u32) -> String {
+    let receivers = leaving.iter().map(|edge| {
         let to = &graph.logical.nodes[edge.to];
         let range = match edge.exchange {
             Exchange::Forward => format!("[{subtask}]"),

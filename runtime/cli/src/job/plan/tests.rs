@@ -13,8 +13,13 @@ fn graph(nodes: &[(&str, Role, u32)], edges: &[(usize, u32, usize, u32, Exchange
         chain: true,
         outputs: vec!["out".to_string(), "late".to_string()],
     };
-    let edge =
-        |&(from, output, to, input, exchange): &(usize, u32, usize, u32, Exchange)| Edge { from, output, to, input, exchange };
+    let edge = |&(from, output, to, input, exchange): &(usize, u32, usize, u32, Exchange)| Edge {
+        from,
+        output,
+        to,
+        input,
+        exchange,
+    };
     ParallelGraph::new(LogicalGraph {
         nodes: nodes.iter().map(node).collect(),
         edges: edges.iter().map(edge).collect(),
@@ -38,7 +43,7 @@ fn the_concepts_page_as_text() {
     let expected = "\
 Logical graph: 4 nodes
 
-  node                        parallelism  rows from
+  node                          parallelism  rows from
   source  source    file        2
   map     operator  map.wasm    2            source by forward
   apply   operator  apply.wasm  2            map by hash
@@ -53,7 +58,6 @@ Parallel graph: 5 subtasks, 6 channels
   apply [1]          64-127      sink [0] by rebalance
   sink [0]
 ";
-    let expected = expected.replace("  node                        parallelism", "  node                          parallelism");
     assert_eq!(render(&concepts(), View::Both, Format::Text), expected);
 }
 
@@ -103,20 +107,25 @@ fn the_concepts_page_as_dot() {
 fn branches_side_outputs_and_several_inputs() {
     let graph = graph(
         &[("a", Source, 1), ("b", Operator, 1), ("c", Sink, 1), ("d", Operator, 1), ("e", Sink, 1)],
-        &[(0, 0, 1, 0, Forward), (0, 0, 3, 0, Broadcast), (1, 0, 2, 0, Forward), (1, 1, 3, 1, Forward), (3, 0, 4, 0, Forward)],
+        &[
+            (0, 0, 1, 0, Forward),
+            (0, 0, 3, 0, Broadcast),
+            (1, 0, 2, 0, Forward),
+            (1, 1, 3, 1, Forward),
+            (3, 0, 4, 0, Forward),
+        ],
     );
     let expected = "\
 Logical graph: 5 nodes
 
-  node                   parallelism  rows from
-  a     source    file     1
-  b     operator  b.wasm   1            a by forward
-  c     sink      file     1            b by forward
-  d     operator  d.wasm   1            a by broadcast into input 0, b.late by forward into input 1
-  e     sink      file     1            d by forward
+  node                    parallelism  rows from
+  a     source    file    1
+  b     operator  b.wasm  1            a by forward
+  c     sink      file    1            b by forward
+  d     operator  d.wasm  1            a by broadcast into input 0, b.late by forward into input 1
+  e     sink      file    1            d by forward
 ";
-    let aligned = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
-    assert_eq!(aligned(&render(&graph, View::Logical, Format::Text)), aligned(expected));
+    assert_eq!(render(&graph, View::Logical, Format::Text), expected);
     let parallel = render(&graph, View::Parallel, Format::Text);
     let expected = "\
 Parallel graph: 2 subtasks, 2 channels

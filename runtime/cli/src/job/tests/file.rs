@@ -174,7 +174,10 @@ fn defaults_are_those_that_are_documented() {
                 [operator.x.limits]\nmemory = 1000000\n";
     let job = Job::parse(Path::new("job.toml"), text, &Overrides::default()).unwrap();
     let limits = job.operators[0].limits;
-    assert_eq!((limits.memory, limits.call_budget, limits.max_batch_bytes), (1_000_000, Duration::from_secs(1), 64 << 20));
+    assert_eq!(
+        (limits.memory, limits.call_budget, limits.max_batch_bytes),
+        (1_000_000, Duration::from_secs(1), 64 << 20)
+    );
 }
 
 /// The host knows the same limits by itself.

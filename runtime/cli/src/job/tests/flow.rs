@@ -3,12 +3,11 @@
 use wasmill_core::{
     description::{StateDescription, StateKind, StateScope},
     graph::{Edge, Exchange},
-    time::TimeDomain,
 };
 
 use super::*;
 
-const HEAD: &str = r#"name = "a"
+pub(super) const HEAD: &str = r#"name = "a"
 parallelism = 2
 [source.lines]
 connector = "generator"
@@ -19,7 +18,7 @@ fn shown(tail: &str, described: &[(&str, Description)]) -> String {
     problems(&format!("{HEAD}{tail}"), described)
 }
 
-fn expect(tail: &str, described: &[(&str, Description)], expected: &str) {
+pub(super) fn expect(tail: &str, described: &[(&str, Description)], expected: &str) {
     let shown = shown(tail, described);
     assert_eq!(shown.lines().collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>(), "\n{shown}");
 }
@@ -45,7 +44,8 @@ parallelism = 1
 input = ["count", { from = "lines.out", exchange = "broadcast" }]
 "#;
     let count = description(&[("in!", "u64")], &[("out", "u64")]);
-    let count = Description { inputs: vec![InputDescription { key: Codec::named("u64"), ..count.inputs[0].clone() }], ..count };
+    let count =
+        Description { inputs: vec![InputDescription { key: Codec::named("u64"), ..count.inputs[0].clone() }], ..count };
     let edge = |from, to, exchange| Edge { from, output: 0, to, input: 0, exchange };
     assert_eq!(
         edges(tail, &[("count", count)]),
@@ -73,7 +73,10 @@ input = "join"
     let join = description(&[("left", "bytes"), ("right", "bytes")], &[("out", "text"), ("late", "text")]);
     let join = Description { inputs: join.inputs.into_iter().map(any_key).collect(), ..join };
     let edge = |from, output, to, input| Edge { from, output, to, input, exchange: Exchange::Forward };
-    assert_eq!(edges(tail, &[("join", join)]), [edge(0, 0, 1, 1), edge(0, 0, 1, 0), edge(1, 1, 2, 0), edge(1, 0, 3, 0)]);
+    assert_eq!(
+        edges(tail, &[("join", join)]),
+        [edge(0, 0, 1, 1), edge(0, 0, 1, 0), edge(1, 1, 2, 0), edge(1, 0, 3, 0)]
+    );
 }
 
 fn any_key(input: InputDescription) -> InputDescription {
@@ -81,7 +84,7 @@ fn any_key(input: InputDescription) -> InputDescription {
 }
 
 /// An operator that takes everything.
-fn any(inputs: &[&str], outputs: &[&str]) -> Description {
+pub(super) fn any(inputs: &[&str], outputs: &[&str]) -> Description {
     let pairs = |names: &[&'static str]| names.iter().map(|name| (*name, "bytes")).collect::<Vec<_>>();
     let leak = |names: &[&str]| names.iter().map(|name| &*name.to_string().leak()).collect::<Vec<&'static str>>();
     let made = description(&pairs(&leak(inputs)), &pairs(&leak(outputs)));
@@ -184,7 +187,9 @@ input = "lines"
     let count = [("count", any(&["in!"], &[]))];
     assert_eq!(problems(text, &count), expected);
     let json = text.replace("\"stdin\"", "\"stdin\"\nformat = \"json\"");
-    assert!(problems(&json, &count).contains("help: give `[source.lines]` a `key`, or let an operator between them set it"));
+    assert!(
+        problems(&json, &count).contains("help: give `[source.lines]` a `key`, or let an operator between them set it")
+    );
     let keyed = json.replace("\"json\"", "\"json\"\nkey = \"/k\"");
     assert_eq!(problems(&keyed, &count), "");
     let without = text.replace("\"stdin\"", "\"generator\"\nkeys = 0");
@@ -343,78 +348,6 @@ fn a_configuration_that_is_refused_is_shown_at_the_configuration() {
     let Some(super::super::Position::File { line, column, .. }) = &problems[0].position else { panic!() };
     assert_eq!((line, column, problems[0].message.as_str()), (&9, &10, "the size must be positive"));
     assert_eq!(problems.len(), 1);
-}
-
-#[test]
-fn standard_input_is_one_stream() {
-    let text = r#"name = "a"
-parallelism = 4
-[source.a]
-connector = "stdin"
-[source.b]
-connector = "stdin"
-parallelism = 2
-[sink.out]
-connector = "stdout"
-input = ["a", "b"]
-"#;
-    let expected = r#"error: `b` reads standard input, but `a` does already
- --> job.toml:6:13
-  |
-6 | connector = "stdin"
-  |             ^^^^^^^
-  = help: let both take rows from one source
-
-error: `b` reads standard input with a parallelism of 2
- --> job.toml:7:15
-  |
-7 | parallelism = 2
-  |               ^
-  = help: standard input is one stream: remove `parallelism`; what follows can be parallel"#;
-    assert_eq!(problems(text, &[]), expected);
-}
-
-#[test]
-fn two_sinks_do_not_share_a_folder() {
-    let sink = |id: &str, path: &str| format!("[sink.{id}]\nconnector = \"file\"\npath = \"{path}\"\ninput = \"lines\"\n");
-    let tail = sink("x", "out") + &sink("y", "./a/../out/");
-    let expected = r#"error: `y` writes to `./a/../out/`, but `x` does already
-  --> job.toml:12:8
-   |
-12 | path = "./a/../out/"
-   |        ^^^^^^^^^^^^^
-   = help: give every sink a folder of its own"#;
-    expect(&tail, &[], expected);
-}
-
-#[test]
-fn files_of_a_source_must_be_there() {
-    let text = "name = \"a\"\n[source.lines]\nconnector = \"file\"\npath = [\"a.wasm\", \"no/*.txt\"]\n\
-                [sink.out]\nconnector = \"stdout\"\ninput = \"lines\"\n";
-    let expected = r#"error: no file matches no/*.txt
- --> job.toml:4:19
-  |
-4 | path = ["a.wasm", "no/*.txt"]
-  |                   ^^^^^^^^^^
-  = help: correct the path; it is relative to the job file"#;
-    assert_eq!(problems(text, &[("a", any(&[], &[]))]), expected);
-}
-
-#[test]
-fn event_time_timers_need_event_time_or_an_end() {
-    let tail = "[operator.w]\ncomponent = \"w.wasm\"\ninput = \"lines\"\n";
-    let window = Description { timers: vec![TimeDomain::EventTime], ..any(&["in!"], &[]) };
-    expect(tail, &[("w", window.clone())], "");
-    let endless = format!("{HEAD}{tail}").replace("count = 10\n", "");
-    let expected = r#"warning: `w` sets timers in event time, but rows of `lines` have none and may never end: the timers do not fire
- --> job.toml:5:11
-  |
-5 | [operator.w]
-  |           ^
-  = help: add a table `[source.lines.event-time]`"#;
-    assert_eq!(problems(&endless, &[("w", window.clone())]), expected);
-    let timed = endless.replace("\"generator\"", "\"generator\"\nevent-time = {}");
-    assert_eq!(problems(&timed, &[("w", window)]), "");
 }
 
 #[test]

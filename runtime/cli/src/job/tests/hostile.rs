@@ -94,7 +94,10 @@ fn many_problems_are_counted_and_long_lines_cut() {
     let shown = messages(&text, &[]);
     assert_eq!(shown.len(), 101);
     assert_eq!(shown[100], "49902 more problems are not shown");
-    let line = format!("name = \"a\"\nsource = {{ {} }}\n", (0..60_000).map(|i| format!("k{i} = 1")).collect::<Vec<_>>().join(", "));
+    let line = format!(
+        "name = \"a\"\nsource = {{ {} }}\n",
+        (0..60_000).map(|i| format!("k{i} = 1")).collect::<Vec<_>>().join(", ")
+    );
     let shown = problems(&line, &[]);
     assert!(shown.lines().all(|line| line.chars().count() < 200));
     let long_name = format!("{} = 1\n", "ä".repeat(100_000).escape_unicode().to_string().replace(['\\', '{', '}'], ""));
@@ -108,7 +111,9 @@ fn too_many_nodes_are_refused() {
     let text = format!("name = \"a\"\n[source.x]\nconnector = \"generator\"\n{text}");
     assert_eq!(messages(&text, &[]), ["the job has 2001 nodes; at most 1000 are possible"]);
     let inputs = vec!["\"x\""; 20_000].join(",");
-    let text = format!("name = \"a\"\n[source.x]\nconnector = \"generator\"\n[sink.y]\nconnector = \"discard\"\ninput = [{inputs}]\n");
+    let text = format!(
+        "name = \"a\"\n[source.x]\nconnector = \"generator\"\n[sink.y]\nconnector = \"discard\"\ninput = [{inputs}]\n"
+    );
     assert_eq!(messages(&text, &[]), ["the job has 20000 edges; at most 10000 are possible"]);
 }
 

@@ -30,7 +30,13 @@ fn problems(options: &[&str]) -> String {
 #[test]
 fn values_are_toml_or_bare_text() {
     let job = job(
-        &["sink.counts.path=\"a b\"", "name=bare-text", "engine.linger=50ms", "source.lines.count=3", "limits.memory = 1000000"],
+        &[
+            "sink.counts.path=\"a b\"",
+            "name=bare-text",
+            "engine.linger=50ms",
+            "source.lines.count=3",
+            "limits.memory = 1000000",
+        ],
         None,
     );
     assert_eq!(job.sinks[0].section.text("path").as_deref(), Some("a b"));

@@ -1,0 +1,81 @@
+//! What is wrong with sources and sinks.
+
+use wasmill_core::time::TimeDomain;
+
+use super::{
+    flow::{HEAD, any, expect},
+    *,
+};
+
+#[test]
+fn standard_input_is_one_stream() {
+    let text = r#"name = "a"
+parallelism = 4
+[source.a]
+connector = "stdin"
+[source.b]
+connector = "stdin"
+parallelism = 2
+[sink.out]
+connector = "stdout"
+input = ["a", "b"]
+"#;
+    let expected = r#"error: `b` reads standard input, but `a` does already
+ --> job.toml:6:13
+  |
+6 | connector = "stdin"
+  |             ^^^^^^^
+  = help: let both take rows from one source
+
+error: `b` reads standard input with a parallelism of 2
+ --> job.toml:7:15
+  |
+7 | parallelism = 2
+  |               ^
+  = help: standard input is one stream: remove `parallelism`; what follows can be parallel"#;
+    assert_eq!(problems(text, &[]), expected);
+}
+
+#[test]
+fn two_sinks_do_not_share_a_folder() {
+    let sink =
+        |id: &str, path: &str| format!("[sink.{id}]\nconnector = \"file\"\npath = \"{path}\"\ninput = \"lines\"\n");
+    let tail = sink("x", "out") + &sink("y", "./a/../out/");
+    let expected = r#"error: `y` writes to `./a/../out/`, but `x` does already
+  --> job.toml:12:8
+   |
+12 | path = "./a/../out/"
+   |        ^^^^^^^^^^^^^
+   = help: give every sink a folder of its own"#;
+    expect(&tail, &[], expected);
+}
+
+#[test]
+fn files_of_a_source_must_be_there() {
+    let text = "name = \"a\"\n[source.lines]\nconnector = \"file\"\npath = [\"a.wasm\", \"no/*.txt\"]\n\
+                [sink.out]\nconnector = \"stdout\"\ninput = \"lines\"\n";
+    let expected = r#"error: no file matches no/*.txt
+ --> job.toml:4:19
+  |
+4 | path = ["a.wasm", "no/*.txt"]
+  |                   ^^^^^^^^^^
+  = help: correct the path; it is relative to the job file"#;
+    assert_eq!(problems(text, &[("a", any(&[], &[]))]), expected);
+}
+
+#[test]
+fn event_time_timers_need_event_time_or_an_end() {
+    let tail = "[operator.w]\ncomponent = \"w.wasm\"\ninput = \"lines\"\n";
+    let window = Description { timers: vec![TimeDomain::EventTime], ..any(&["in!"], &[]) };
+    expect(tail, &[("w", window.clone())], "");
+    let endless = format!("{HEAD}{tail}").replace("count = 10\n", "");
+    let expected = r#"warning: `w` sets timers in event time, but rows of `lines` have none and may never end: the timers do not fire
+ --> job.toml:5:11
+  |
+5 | [operator.w]
+  |           ^
+  = help: add a table `[source.lines.event-time]`"#;
+    assert_eq!(problems(&endless, &[("w", window.clone())]), expected);
+    let timed = endless.replace("\"generator\"", "\"generator\"\nevent-time = {}");
+    assert_eq!(problems(&timed, &[("w", window)]), "");
+}

@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 ///
 /// On a function, the first parameter gives the codecs of the input and the second how rows are emitted:
 ///
-/// ```ignore
+/// ```text
 /// #[operator]
 /// fn split(line: Record<'_, (), Text>, out: &mut Output<Text, ()>) {
 ///     line.value.split_whitespace().for_each(|word| out.emit(word, ()));

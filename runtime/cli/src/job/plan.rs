@@ -61,10 +61,17 @@ fn origin(graph: &LogicalGraph, edge: &Edge) -> String {
     }
 }
 
+/// A chain of more nodes is shown by its first and its last.
+const CHAINED: usize = 40;
+
 /// The nodes of a chain: `a -> b`, or `a -> (b -> c, d)` where it branches.
 fn chain(graph: &ParallelGraph, index: usize) -> String {
     // Each node comes after the one that feeds it: from the end, what follows a node has been shown before it is.
     let nodes = &graph.chains[index].nodes;
+    if let ([first, .., last], true) = (nodes.as_slice(), nodes.len() > CHAINED) {
+        let id = |node: NodeId| &graph.logical.nodes[node].id;
+        return format!("{} -> ... -> {} ({} nodes)", id(*first), id(*last), nodes.len());
+    }
     let mut shown: Vec<String> = nodes.iter().map(|&node| graph.logical.nodes[node].id.clone()).collect();
     for (i, &node) in nodes.iter().enumerate().rev() {
         let followers = graph.logical.edges_from(node).filter(|edge| graph.is_chained(edge)).map(|edge| edge.to);

@@ -45,6 +45,8 @@ pub(super) struct Known<'a> {
     pub(super) inputs: Option<&'a [InputDescription]>,
     /// Its outputs; `None` where the operator's description is missing.
     pub(super) outputs: Option<Vec<Output<'a>>>,
+    /// Of a sink that writes rows: whether it writes keys too.
+    pub(super) writes_key: Option<bool>,
     /// What a source brings, if the node is one that is known.
     pub(super) feed: Option<&'a Feed>,
 }
@@ -69,6 +71,7 @@ impl Job {
         let nodes = self.known(&descriptions, &connected);
         let wired = Wired::new(&nodes, &mut findings);
         wired.check_flow(&nodes, self, &descriptions, &mut findings);
+        wired.check_sinks(&nodes, &mut findings);
         let graph = self.graph(&nodes, wired.edges);
         self.check_graph(&nodes, &graph, &mut findings);
         let first_operator = self.sources.len();
@@ -90,7 +93,15 @@ impl Job {
                 vec![Output { name: "out", key, value: &feed.value }]
             });
             let title = source.connector.to_string();
-            nodes.push(Known { place: &source.place, role: Role::Source, title, inputs: None, outputs, feed });
+            nodes.push(Known {
+                place: &source.place,
+                role: Role::Source,
+                title,
+                inputs: None,
+                outputs,
+                writes_key: None,
+                feed,
+            });
         }
         for (i, operator) in self.operators.iter().enumerate() {
             let description = descriptions.get(&i);
@@ -103,12 +114,29 @@ impl Job {
                     .map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value })
                     .collect()
             });
-            nodes.push(Known { place: &operator.place, role: Role::Operator, title, inputs, outputs, feed: None });
+            nodes.push(Known {
+                place: &operator.place,
+                role: Role::Operator,
+                title,
+                inputs,
+                outputs,
+                writes_key: None,
+                feed: None,
+            });
         }
         for sink in &self.sinks {
             let title = sink.connector.to_string();
+            let writes_key = (sink.connector != "discard").then(|| sink.section.boolean("key").unwrap_or_default());
             let outputs = Some(Vec::new());
-            nodes.push(Known { place: &sink.place, role: Role::Sink, title, inputs: None, outputs, feed: None });
+            nodes.push(Known {
+                place: &sink.place,
+                role: Role::Sink,
+                title,
+                inputs: None,
+                outputs,
+                writes_key,
+                feed: None,
+            });
         }
         nodes
     }

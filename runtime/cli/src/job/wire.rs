@@ -15,6 +15,7 @@ use super::{
     read::Job,
     resolve::{Known, Output, name},
     suggest::{list, meant_or_list, quote},
+    tree::At,
 };
 
 /// The names of codecs whose bytes are known; all others fit everything.
@@ -23,6 +24,8 @@ const CODECS: [&str; 9] = ["text", "json", "u32", "u64", "i32", "i64", "f32", "f
 /// The edges of a job.
 pub(super) struct Wired {
     pub(super) edges: Vec<Edge>,
+    /// Where each edge stands.
+    at: Vec<At>,
     /// Whether an edge of each node was refused.
     refused: Vec<bool>,
 }
@@ -34,12 +37,15 @@ impl Wired {
         for (i, known) in nodes.iter().enumerate() {
             ids.entry(&known.place.id).or_insert(i);
         }
-        let mut wired = Wired { edges: Vec::new(), refused: vec![false; nodes.len()] };
+        let mut wired = Wired { edges: Vec::new(), at: Vec::new(), refused: vec![false; nodes.len()] };
         for (to, known) in nodes.iter().enumerate() {
             wired.refused[to] = known.role != Role::Source && known.place.inputs_incomplete;
             for input in &known.place.inputs {
                 match edge(nodes, &ids, to, input, findings) {
-                    Some(edge) => wired.edges.push(edge),
+                    Some(edge) => {
+                        wired.edges.push(edge);
+                        wired.at.push(input.from_at.clone());
+                    }
                     None => wired.refused[to] = true,
                 }
             }
@@ -88,6 +94,34 @@ impl Wired {
             }
         }
         self.check_timers(nodes, job, descriptions, findings);
+    }
+
+    /// A sink writes all of its rows in one way, so they must be encoded in one way.
+    pub(super) fn check_sinks(&self, nodes: &[Known<'_>], findings: &mut Findings) {
+        let mut first: HashMap<NodeId, &Edge> = HashMap::new();
+        for (edge, at) in self.edges.iter().zip(&self.at) {
+            let Some(writes_key) = nodes[edge.to].writes_key else { continue };
+            let other = *first.entry(edge.to).or_insert(edge);
+            let output = |edge: &Edge| nodes[edge.from].outputs.as_ref()?.get(edge.output as usize);
+            let (Some(one), Some(two)) = (output(other), output(edge)) else { continue };
+            let key = |output: &Output<'_>| output.key.map_or("none", |codec| codec.name.as_str()).to_string();
+            let keys = ("keys", key(one), key(two));
+            let values = ("values", one.value.name.clone(), two.value.name.clone());
+            for (what, one, two) in [Some(keys).filter(|_| writes_key), Some(values)].into_iter().flatten() {
+                if one != two {
+                    let (sink, from) = (name(&nodes[edge.to]), name(&nodes[edge.from]));
+                    let (one, two) = (quote(&one), quote(&two));
+                    findings.error(
+                        at,
+                        format!(
+                            "{what} that {sink} takes from {from} are {two}, but those from {} are {one}",
+                            name(&nodes[other.from])
+                        ),
+                        "a sink writes all of its rows in one way: give each stream a sink of its own",
+                    );
+                }
+            }
+        }
     }
 
     fn check_timers(

@@ -1,6 +1,6 @@
 //! Shows a graph as columns of text.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use wasmill_core::graph::{Edge, Exchange, NodeId, ParallelGraph};
 
@@ -26,7 +26,7 @@ fn logical(graph: &ParallelGraph) -> String {
             let input = if several { format!(" into input {}", edge.input) } else { String::new() };
             format!("{} by {}{input}", origin(graph, edge), edge.exchange.name())
         });
-        let from = from.collect::<Vec<_>>().join(", ");
+        let from = some(from);
         let title = visible(&node.title);
         rows.push(vec![node.id.clone(), role(node.role).to_string(), title, node.parallelism.to_string(), from]);
     }
@@ -42,10 +42,13 @@ fn parallel(graph: &ParallelGraph) -> String {
         false => vec![subtask, to],
     };
     let mut rows = vec![row("subtask".to_string(), "key groups", "rows to".to_string())];
+    let mut leaving: BTreeMap<NodeId, Vec<&Edge>> = BTreeMap::new();
+    for (_, edge) in graph.exchanges() {
+        leaving.entry(edge.from).or_default().push(edge);
+    }
     for (index, chain) in graph.chains.iter().enumerate() {
         let shown = self::chain(graph, index);
-        let leaving: Vec<&Edge> =
-            graph.exchanges().map(|(_, edge)| edge).filter(|edge| chain.nodes.contains(&edge.from)).collect();
+        let leaving: Vec<&Edge> = chain.nodes.iter().filter_map(|node| leaving.get(node)).flatten().copied().collect();
         for subtask in 0..chain.parallelism {
             let groups = key_groups(graph, index, subtask).unwrap_or_default();
             rows.push(row(
@@ -75,7 +78,17 @@ fn receivers(graph: &ParallelGraph, leaving: &[&Edge], last: Option<&NodeId>, su
         }
         text
     });
-    receivers.collect::<Vec<_>>().join(", ")
+    some(receivers)
+}
+
+/// The first few of a list, and how many more there are.
+fn some(list: impl Iterator<Item = String>) -> String {
+    const SHOWN: usize = 8;
+    let list: Vec<String> = list.collect();
+    match list.len() {
+        0..=SHOWN => list.join(", "),
+        more => format!("{}, and {} more", list[..SHOWN].join(", "), more - SHOWN),
+    }
 }
 
 fn counted(count: u64, what: &str) -> String {

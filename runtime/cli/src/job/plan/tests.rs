@@ -163,6 +163,26 @@ fn a_large_fan_out_is_one_arrow() {
     assert_eq!(text.lines().filter(|line| line.contains("b [0-99] by hash")).count(), 100);
 }
 
+/// As many nodes as a job may have, once in one chain and once all around one.
+#[test]
+fn many_nodes_are_shown_in_short() {
+    let ids: Vec<String> = (0..1_000).map(|i| format!("n{i}")).collect();
+    let nodes: Vec<_> = ids.iter().map(|id| (id.as_str(), Operator, 1)).collect();
+    let chained: Vec<_> = (1..1_000).map(|i| (i - 1, 0, i, 0, Forward)).collect();
+    let text = render(&graph(&nodes, &chained), View::Parallel, Format::Text);
+    assert_eq!(
+        text,
+        "Parallel graph: 1 subtask, 0 channels\n\n  subtask                             rows to\n  n0 -> ... -> n999 (1000 nodes) [0]\n"
+    );
+    let around: Vec<_> = (1..1_000).map(|i| (0, 0, i, 0, Rebalance)).collect();
+    let text = render(&graph(&nodes, &around), View::Parallel, Format::Text);
+    let first = text.lines().nth(3).unwrap();
+    assert!(
+        first.starts_with("  n0 [0]    n1 [0] by rebalance, n2 [0]") && first.ends_with(", and 991 more"),
+        "{first}"
+    );
+}
+
 #[test]
 fn labels_cannot_break_out() {
     let mut graph = concepts();

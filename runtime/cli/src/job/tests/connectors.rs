@@ -79,3 +79,33 @@ fn event_time_timers_need_event_time_or_an_end() {
     let timed = endless.replace("\"generator\"", "\"generator\"\nevent-time = {}");
     assert_eq!(problems(&timed, &[("w", window)]), "");
 }
+
+#[test]
+fn a_sink_writes_rows_of_one_encoding() {
+    let text = r#"name = "a"
+[source.lines]
+connector = "stdin"
+[source.numbers]
+connector = "generator"
+[sink.out]
+connector = "stdout"
+key = true
+input = ["lines", "numbers"]
+"#;
+    let expected = r#"error: keys that `out` takes from `numbers` are `u64`, but those from `lines` are `none`
+ --> job.toml:9:19
+  |
+9 | input = ["lines", "numbers"]
+  |                   ^^^^^^^^^
+  = help: a sink writes all of its rows in one way: give each stream a sink of its own
+
+error: values that `out` takes from `numbers` are `u64`, but those from `lines` are `text`
+ --> job.toml:9:19
+  |
+9 | input = ["lines", "numbers"]
+  |                   ^^^^^^^^^
+  = help: a sink writes all of its rows in one way: give each stream a sink of its own"#;
+    assert_eq!(problems(text, &[]), expected);
+    assert_eq!(messages(&text.replace("key = true\n", ""), &[]).len(), 1);
+    assert_eq!(problems(&text.replace("\"stdout\"\nkey = true", "\"discard\""), &[]), "");
+}

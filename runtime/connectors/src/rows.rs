@@ -2,7 +2,11 @@
 
 use std::{
     borrow::Cow,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -41,7 +45,7 @@ pub struct RowFormat {
     pub event_time: Option<EventTime>,
     /// Whether a row that cannot be read is counted and left out, with a warning, in place of failing the job.
     pub skip_errors: bool,
-    /// The longest line, bytes.
+    /// The longest line or record of CSV, bytes.
     pub max_line: usize,
     /// What stands between the fields of a CSV record.
     pub delimiter: u8,
@@ -71,6 +75,30 @@ impl RowFormat {
     }
 }
 
+/// How much is read at once, bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A stream of CSV that ends with an error where a record is too long, as one is that opens a quote and never closes it.
+/// Counted are bytes read while one record is, so a record is refused at most a buffer late.
+struct Bounded {
+    from: Box<dyn Read + Send>,
+    since: Arc<AtomicUsize>,
+    longest: usize,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.since.load(Ordering::Relaxed) > self.longest.saturating_add(BUFFER_BYTES) {
+            let message =
+                format!("it is longer than {} bytes; is a quote not closed? Else raise `max-line`", self.longest);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let read = self.from.read(out)?;
+        self.since.fetch_add(read, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 /// Makes rows of one stream.
 pub(crate) struct RowReader {
     format: RowFormat,
@@ -90,7 +118,9 @@ enum Body {
 }
 
 struct Csv {
-    reader: csv::Reader<Box<dyn Read + Send>>,
+    reader: csv::Reader<Bounded>,
+    /// Bytes read since the last record.
+    since: Arc<AtomicUsize>,
     columns: Option<Vec<String>>,
     record: csv::StringRecord,
     value: Vec<u8>,
@@ -102,12 +132,14 @@ impl RowReader {
         let body = match format.format {
             Format::Csv => {
                 let mut builder = csv::ReaderBuilder::new();
-                builder.has_headers(false).delimiter(format.delimiter).buffer_capacity(64 * 1024);
+                builder.has_headers(false).delimiter(format.delimiter).buffer_capacity(BUFFER_BYTES);
+                let since = Arc::new(AtomicUsize::new(0));
+                let reader = builder.from_reader(Bounded { from, since: since.clone(), longest: format.max_line });
                 let (columns, record) = (None, csv::StringRecord::new());
-                Body::Csv(Box::new(Csv { reader: builder.from_reader(from), columns, record, value: Vec::new() }))
+                Body::Csv(Box::new(Csv { reader, since, columns, record, value: Vec::new() }))
             }
             _ => {
-                let buffered: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(64 * 1024, from));
+                let buffered: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, from));
                 Body::Lines(Lines::new(buffered, format.max_line))
             }
         };
@@ -168,6 +200,7 @@ impl RowReader {
                 (lines.number(), added)
             }
             Body::Csv(csv) => {
+                csv.since.store(0, Ordering::Relaxed);
                 let read = csv.reader.read_record(&mut csv.record);
                 let line = csv.record.position().map_or(1, csv::Position::line);
                 let added = match read {

@@ -216,7 +216,7 @@ fn row_format(section: &Section, findings: &mut Findings) -> RowFormat {
         key: section.text("key"),
         event_time: field.map(|field| EventTime { field, format: time_format }),
         skip_errors: section.choice("on-error") == Some("skip"),
-        max_line: section.size("max-line").and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX),
+        max_line: section.size("max-line").and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(1 << 20),
         delimiter: section.text("delimiter").and_then(|text| text.bytes().next()).unwrap_or(b','),
         header: section.boolean("header").unwrap_or(true),
     }

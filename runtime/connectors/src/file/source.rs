@@ -285,6 +285,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_is_never_closed_is_an_error_and_not_endless_memory() {
+        let csv = RowFormat { format: Format::Csv, max_line: 1_000, ..RowFormat::default() };
+        let content = [&b"id,note\n1,\"open\n"[..], &b"x,y\n".repeat(1 << 18)].concat();
+        let error = with(&content, "open.csv", csv, 3).unwrap_err().to_string();
+        assert!(error.contains("open.csv") && error.contains("longer than 1000 bytes"), "{error}");
+    }
+
+    #[test]
     fn keys_and_times_are_taken_from_their_fields() {
         use crate::event_time::{EventTime, TimeFormat};
         let time = EventTime { field: "/at".into(), format: TimeFormat::Seconds };

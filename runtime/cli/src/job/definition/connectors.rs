@@ -114,9 +114,8 @@ const ON_ERRORS: &[Word] =
     &[word("fail", "the job fails and names the row"), word("skip", "the row is counted and left out")];
 
 const MAX_LINE: Field =
-    field("max-line", Kind::Size(64, 1 << 30), "The longest line that is read, bytes.", "\"64KiB\"")
-        .default("1MiB")
-        .formats(&["text", "json"]);
+    field("max-line", Kind::Size(64, 1 << 30), "The longest line, or record of CSV, that is read, bytes.", "\"64KiB\"")
+        .default("1MiB");
 
 const GENERATOR: &[Field] = &[
     field("count", Kind::Integer(1, i64::MAX), "Rows in all. Default: without end.", "1000000"),

@@ -16,6 +16,7 @@ pub const KEY_ABSENT: u8 = 1;
 /// Bit of [`Batch::flags`]: the row's value is absent (a tombstone).
 pub const VALUE_ABSENT: u8 = 2;
 
+#[allow(clippy::derivable_impls, reason = "the type is generated: it cannot be derived for this one alone")]
 impl Default for Batch {
     fn default() -> Batch {
         Batch {
@@ -78,6 +79,7 @@ impl Batch {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated: it cannot be derived for this one alone")]
 impl Default for TimerBatch {
     fn default() -> TimerBatch {
         TimerBatch { times: Vec::new(), key_ends: Vec::new(), keys: Vec::new(), tags: Vec::new() }

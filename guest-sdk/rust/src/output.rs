@@ -113,7 +113,7 @@ impl<K: Codec, V: Codec> Output<K, V> {
         match (self.keys.push(key), self.values.push(value)) {
             (Ok(key), Ok(value)) => {
                 self.timestamps.push(timestamp);
-                if !(key && value) || !self.flags.is_empty() {
+                if !(key && value && self.flags.is_empty()) {
                     self.flag(key, value);
                 }
             }

@@ -35,6 +35,10 @@ use crate::{
 /// An emitted row: key, value and, if it has one, its time.
 pub type Row<K, V> = (<K as Codec>::Owned, <V as Codec>::Owned, Option<i64>);
 
+/// An emitted row of the operator `O`.
+pub type RowOf<O> =
+    Row<<<O as Operator>::Runs as TypedOperator>::OutKey, <<O as Operator>::Runs as TypedOperator>::OutValue>;
+
 /// One instance of an operator on state and timers in memory.
 pub struct Harness<O: Operator> {
     instance: Instance<O, Memory>,
@@ -207,7 +211,7 @@ where
     ///
     /// # Panics
     /// If a row cannot be read with its codec, or a batch is not valid.
-    pub fn output(&mut self) -> Vec<Row<<O::Runs as TypedOperator>::OutKey, <O::Runs as TypedOperator>::OutValue>> {
+    pub fn output(&mut self) -> Vec<RowOf<O>> {
         let mut rows = Vec::new();
         for (_, batch) in self.batches() {
             check(&batch);

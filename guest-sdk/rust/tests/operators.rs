@@ -318,9 +318,12 @@ fn stored_bytes_that_do_not_fit_are_the_jobs_error() {
     assert_eq!(error, Error::Job(message.to_string()));
 }
 
-/// Emits what has no encoding: a map whose keys are no strings.
+/// What has no encoding as JSON: a map whose keys are no strings.
+type Unencodable = Json<std::collections::BTreeMap<(u8, u8), u8>>;
+
+/// Emits what has no encoding.
 #[operator]
-fn unencodable(_: Record<'_, (), Text>, out: &mut Output<(), Json<std::collections::BTreeMap<(u8, u8), u8>>>) {
+fn unencodable(_: Record<'_, (), Text>, out: &mut Output<(), Unencodable>) {
     out.emit((), &std::collections::BTreeMap::from([((1, 2), 3)]));
 }
 

@@ -65,7 +65,7 @@ macro_rules! number {
             }
 
             #[inline(always)]
-            fn view<'a>(decoded: &'a $type) -> $type {
+            fn view(decoded: &$type) -> $type {
                 *decoded
             }
 

@@ -66,7 +66,7 @@ macro_rules! serial {
             }
 
             #[inline(always)]
-            fn view<'a>(decoded: &'a T) -> &'a T {
+            fn view(decoded: &T) -> &T {
                 decoded
             }
 

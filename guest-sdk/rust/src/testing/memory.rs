@@ -40,12 +40,15 @@ impl Emit for Emitted {
     }
 }
 
+/// A value and the epoch it was written in; `None` where it was removed.
+type Versioned = (u64, Option<Vec<u8>>);
+
 /// A backend in memory. It panics where the host would trap.
 #[derive(Debug)]
 pub struct Memory {
     emitted: Arc<Emitted>,
-    /// Values with the epoch they were written in; `None` where one was removed.
-    state: BTreeMap<(u32, Vec<u8>), (u64, Option<Vec<u8>>)>,
+    /// By state and key.
+    state: BTreeMap<(u32, Vec<u8>), Versioned>,
     epoch: u64,
     /// The snapshot whose entries are still being handed over.
     cut: Option<Snapshot>,
@@ -99,8 +102,8 @@ impl Memory {
 
     pub(crate) fn cut(&mut self, epoch: u64) {
         assert!(epoch >= self.epoch && self.cut.is_none(), "epoch {epoch} is cut at {}", self.epoch);
-        let entry = |(key, (_, value)): (&(u32, Vec<u8>), &(u64, Option<Vec<u8>>))| Some((key.clone(), value.clone()?));
-        let state = self.state.iter().filter_map(entry).collect();
+        let present = self.state.iter().filter_map(|(key, (_, value))| Some((key.clone(), value.clone()?)));
+        let state = present.collect();
         let (event, processing) = (self.event.clone(), self.processing.clone());
         self.cut = Some(Snapshot { epoch, state, event, processing });
         self.epoch = epoch + 1;

@@ -29,7 +29,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>, conjunction: &s
 }
 
 /// `` did you mean `x`? `` or what there is: `` there are `a` and `b` ``.
-pub(super) fn meant_or_list<'a>(written: &str, candidates: &[&'a str], there_is: &str) -> String {
+pub(super) fn meant_or_list(written: &str, candidates: &[&str], there_is: &str) -> String {
     match nearest(written, candidates.iter().copied()) {
         Some(name) => format!("did you mean {}?", quote(name)),
         None => format!("{there_is} {}", list(candidates.iter().copied(), "and")),

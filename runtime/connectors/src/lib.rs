@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! - [`file`]: files in and out: `source` (splits, decompression), `sink` (part files, two phases).
+//! - [`mod@file`]: files in and out: `source` (splits, decompression), `sink` (part files, two phases).
 //! - [`stdin`], [`stdout`], [`generator`], [`discard`]: one file each.
 //! - `rows`: from lines, JSON and CSV to rows; `lines`, `event_time`: parts of that.
 //! - `render`: from rows to lines.

@@ -10,7 +10,7 @@
 //! - [`job`]: the job file, what can be wrong with it, and its plan.
 //! - [`checked`]: whether a job can run; [`components`]: loads what it names; `wiring`: makes an engine's job of it all.
 //! - [`template`]: the projects that `wasmill new` makes.
-//! - [`format`], [`progress`]: how figures and a running job are shown.
+//! - [`mod@format`], [`progress`]: how figures and a running job are shown.
 //! - [`exit`], [`talk`], [`logging`]: exit codes, standard output and standard error.
 //!
 //! # Invariants

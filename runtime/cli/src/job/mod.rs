@@ -10,7 +10,7 @@
 //!
 //! # Layout
 //!
-//! - [`definition`]: every key, once; [`schema`] and [`reference`] are made of it.
+//! - [`definition`]: every key, once; [`schema`] and [`mod@reference`] are made of it.
 //! - `text`, `tree`: the file, and where everything in it stands; [`Overrides`] changes the tree.
 //! - `validate`, `value`, `section`, `units`: from the tree to typed values; `suggest` guesses what was meant.
 //! - `read`, `nodes`: the [`Job`]: sources, operators and sinks.

@@ -48,7 +48,7 @@
 //! # Layout
 //!
 //! - `operator`: the shapes, and what runs them; `instance`: the exports; `export`: the component; [`native`]: without one.
-//! - [`codec`], [`column`], [`batch`], `record`: reading. `output`: writing.
+//! - [`codec`], [`mod@column`], [`batch`], `record`: reading. `output`: writing.
 //! - [`state`]: the cache; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
 //! - [`backend`]: the seam below; [`testing`]: a backend in memory, and a harness.
 

@@ -87,11 +87,10 @@ impl Generator {
         let number = |i: usize| first + i as u64 * step;
         let ends: Vec<u32> = (1..=rows).map(|i| i as u32 * 8).collect();
         let mut batch = Batch { value_ends: ends.clone(), ..Batch::default() };
-        batch.values = (0..rows).flat_map(|i| number(i).to_le_bytes()).collect();
+        batch.values = column(rows, number);
         if self.spec.keys > 0 {
             let (seed, keys) = (self.spec.seed.wrapping_mul(GOLDEN), self.spec.keys);
-            batch.keys =
-                (0..rows).flat_map(|i| ((mix(number(i).wrapping_add(seed)) >> 1) % keys).to_le_bytes()).collect();
+            batch.keys = column(rows, |i| (mix(number(i).wrapping_add(seed)) >> 1) % keys);
             batch.key_ends = ends;
         }
         if let Some((start, every)) = self.spec.event_time {
@@ -124,6 +123,16 @@ impl Source for Generator {
             })
         })
     }
+}
+
+/// A column of numbers, written by the word.
+fn column(rows: usize, number: impl Fn(usize) -> u64) -> Vec<u8> {
+    let mut bytes = vec![0; rows * 8];
+    let (entries, _) = bytes.as_chunks_mut::<8>();
+    for (i, entry) in entries.iter_mut().enumerate() {
+        *entry = number(i).to_le_bytes();
+    }
+    bytes
 }
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -157,8 +157,12 @@ fn stride(ends: &[u32], bytes: usize) -> Option<usize> {
 fn gather_fixed<const N: usize>(bytes: &[u8], indexes: &[u32], out_ends: &mut Vec<u32>, out: &mut Vec<u8>) {
     let (entries, _) = bytes.as_chunks::<N>();
     let base = out.len();
-    out.reserve(indexes.len() * N);
-    out.extend(indexes.iter().flat_map(|&i| entries[i as usize]));
+    // Room first, then whole entries: a loop over chunks copies words, one that appends copies bytes.
+    out.resize(base + indexes.len() * N, 0);
+    let (gathered, _) = out[base..].as_chunks_mut::<N>();
+    for (to, &i) in gathered.iter_mut().zip(indexes) {
+        *to = entries[i as usize];
+    }
     out_ends.extend((1..=indexes.len()).map(|i| (base + i * N) as u32));
 }
 

@@ -60,3 +60,13 @@ fn a_description_is_made_under_limits() {
     assert!(error("describe-emit").contains("describe"), "{}", error("describe-emit"));
     assert!(error("describe-refuse").contains("`do` is not to my taste"));
 }
+
+/// What this version does not do yet is told from the description, before anything runs.
+#[test]
+fn what_is_not_supported_yet_is_told() {
+    let described = operator("map-state").unwrap();
+    let problems = wasmill_core::OperatorFactory::description(&described).problems();
+    assert_eq!(problems, ["its state `counts` is a map: only value state is supported yet"]);
+    let supported = operator("nothing").unwrap();
+    assert!(wasmill_core::OperatorFactory::description(&supported).problems().is_empty());
+}

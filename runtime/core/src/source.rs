@@ -56,6 +56,12 @@ pub trait Source: Send {
     /// The next rows. Waits while there are none, at most about `limit.linger`, then says [`SourceEvent::Idle`]. May be
     /// dropped while it waits, and then loses nothing: the job is being cancelled.
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>>;
+
+    /// Whether the source works while [`Source::next`] is pending, as one does that reads files on a blocking pool, so that
+    /// this time counts as busy. Others wait then, and are idle.
+    fn works_while_pending(&self) -> bool {
+        false
+    }
 }
 
 /// Makes the subtasks of one source of a job.
@@ -66,21 +72,9 @@ pub trait SourceFactory: Send + Sync {
     /// Whether rows carry an event time.
     fn has_event_time(&self) -> bool;
 
-    /// Total bytes or rows to be read, where known, for progress.
-    fn size_hint(&self) -> Option<SourceSize> {
-        None
-    }
-
     /// Makes one subtask.
     ///
     /// # Errors
     /// When its input cannot be opened.
     fn create(&self, context: SourceContext) -> Result<Box<dyn Source>, ConnectorError>;
-}
-
-/// How much a source has to read in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceSize {
-    /// Rows.
-    Rows(u64),
 }

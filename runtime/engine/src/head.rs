@@ -1,5 +1,10 @@
 //! Where the rows of a subtask come from: a source with its watermarks, or an input gate.
 
+use std::{
+    future::poll_fn,
+    time::{Duration, Instant},
+};
+
 use wasmill_core::{
     Batch, Place, Source,
     source::{BatchLimit, SourceEvent},
@@ -49,6 +54,16 @@ impl Head {
     }
 }
 
+impl Head {
+    /// How long a source has worked since the last call; a gate does not work.
+    pub(crate) fn take_worked(&mut self) -> Duration {
+        match self {
+            Head::Source(source) => std::mem::take(&mut source.worked),
+            Head::Gate(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// A source, and where its watermarks stand: after every so many rows of a split, never inside a batch.
 pub(crate) struct SourceHead {
     source: Box<dyn Source>,
@@ -56,6 +71,8 @@ pub(crate) struct SourceHead {
     limit: BatchLimit,
     event_time: Option<EventTime>,
     idle: bool,
+    /// Time in the source's own work since it was last asked for.
+    worked: Duration,
     /// Rows that came while idle: they follow the news that the source is active.
     held: Option<Batch>,
     ended: bool,
@@ -85,7 +102,7 @@ impl SourceHead {
             every: every.max(1),
             due: false,
         });
-        SourceHead { source, place, limit, event_time, idle: false, held: None, ended: false }
+        SourceHead { source, place, limit, event_time, idle: false, worked: Duration::ZERO, held: None, ended: false }
     }
 
     async fn next(&mut self) -> Result<Arrival, Stop> {
@@ -105,7 +122,7 @@ impl SourceHead {
                 }
                 limit.rows = time.remaining.iter().flatten().fold(limit.rows, |rows, &left| rows.min(left));
             }
-            match self.source.next(limit).await.map_err(|error| Stop::at(&self.place, error))? {
+            match self.ask(limit).await? {
                 SourceEvent::Rows { split, batch } => {
                     if let Some(time) = &mut self.event_time {
                         time.observe(split, &batch);
@@ -139,6 +156,24 @@ impl SourceHead {
                 }
             }
         }
+    }
+}
+
+impl SourceHead {
+    /// Asks the source for rows, and takes note of how long it worked.
+    async fn ask(&mut self, limit: BatchLimit) -> Result<SourceEvent, Stop> {
+        let (asked, whole) = (Instant::now(), self.source.works_while_pending());
+        let mut polled = Duration::ZERO;
+        let mut next = self.source.next(limit);
+        let event = poll_fn(|context| {
+            let since = Instant::now();
+            let event = next.as_mut().poll(context);
+            polled += since.elapsed();
+            event
+        })
+        .await;
+        self.worked += if whole { asked.elapsed() } else { polled };
+        event.map_err(|error| Stop::at(&self.place, error))
     }
 }
 

@@ -42,7 +42,8 @@ impl Subtask {
             let woken = self.wait(since).await?;
             let woke = Instant::now();
             let end = self.turn(woken, woke).await?;
-            self.account(woke - since, woke.elapsed());
+            let worked = self.head.take_worked();
+            self.account((woke - since).saturating_sub(worked), worked + woke.elapsed());
             if end {
                 break;
             }

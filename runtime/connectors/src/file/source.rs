@@ -132,6 +132,10 @@ impl Source for Files {
         self.splits.len()
     }
 
+    fn works_while_pending(&self) -> bool {
+        true
+    }
+
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
             let Some(split) = self.splits.get(self.split) else { return Ok(SourceEvent::End) };

@@ -40,10 +40,10 @@ pub(crate) fn process(deed: &str, batch: &Batch) -> Result<(), Error> {
         "unknown-output" => emit(7, batch),
         "huge-batch" => emit(0, &Batch { value_ends: vec![100 << 20], values: vec![7; 100 << 20], ..empty() }),
         "foreign-key" => foreign_key(),
-        "unknown-state" => drop(state::get_many(9, &keys(b"k"))),
-        "wrong-epoch" => state::write_many(0, 77, &put(b"k")),
-        "ragged-state" => drop(state::get_many(0, &EntryKeys { key_ends: vec![5], ..keys(b"k") })),
-        "undeclared-timer" => timers::register(TimeDomain::ProcessingTime, &timer(b"k")),
+        "unknown-state" => drop(state::get_many(9, &keys(own(batch)))),
+        "wrong-epoch" => state::write_many(0, 77, &put(own(batch))),
+        "ragged-state" => drop(state::get_many(0, &EntryKeys { key_ends: vec![5], ..keys(own(batch)) })),
+        "undeclared-timer" => timers::register(TimeDomain::ProcessingTime, &timer(own(batch))),
         "foreign-timer" => (0..200u8).for_each(|key| timers::register(TimeDomain::EventTime, &timer(&[key]))),
         "log-flood" => (0..100_000).for_each(|i| log::log(log::Level::Trace, &format!("{i} {}", "x".repeat(10_000)))),
         "record-error" => return Err(Error::Record(RecordError { row: 1, message: "not a number".to_string() })),
@@ -88,6 +88,11 @@ fn foreign_key() {
     for key in 0..200u8 {
         state::get_many(0, &keys(&[key]));
     }
+}
+
+/// A key that belongs to this subtask: that of the first row.
+fn own(batch: &Batch) -> &[u8] {
+    &batch.keys[..batch.key_ends[0] as usize]
 }
 
 fn keys(key: &[u8]) -> EntryKeys {

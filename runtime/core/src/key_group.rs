@@ -39,7 +39,9 @@ impl MaxParallelism {
     /// assert_eq!(MaxParallelism::DEFAULT.group(b"emma"), KeyGroup(52));
     /// ```
     pub fn group(self, key: &[u8]) -> KeyGroup {
-        KeyGroup((hash(key) % u64::from(self.0)) as u16)
+        let (hash, groups) = (hash(key), u64::from(self.0));
+        // The same number; a division costs as much as all the rest, and the default is a power of two.
+        KeyGroup(if groups & (groups - 1) == 0 { hash & (groups - 1) } else { hash % groups } as u16)
     }
 
     /// The subtask that owns `group` at this parallelism.
@@ -116,6 +118,14 @@ mod tests {
                 next = range.end;
             }
             prop_assert_eq!(u32::from(next), groups);
+        }
+
+        #[test]
+        fn the_group_is_the_hash_modulo_the_number_of_groups(key: Vec<u8>, groups in 1u32..=MaxParallelism::LIMIT, power in 0u32..=15) {
+            for groups in [groups, 1 << power] {
+                let group = MaxParallelism::new(groups).unwrap().group(&key);
+                prop_assert_eq!(u64::from(group.0), hash(&key) % u64::from(groups));
+            }
         }
 
         #[test]

@@ -31,6 +31,33 @@ fn one_json_object_for_programs() {
     insta::assert_snapshot!(shape(&summary, 0));
 }
 
+/// What operators report of themselves is in the report; what is no metric is not.
+#[test]
+fn the_metrics_of_operators() {
+    let component = wasmill_tests::built("tests/hostile/guest/hostile-guest.wasm");
+    let folder = tempfile::tempdir().unwrap();
+    let job = format!(
+        r#"name = "metrics"
+[source.numbers]
+connector = "generator"
+count = 1000
+[operator.op]
+component = {component:?}
+config = {{ do = "good-metrics" }}
+input = "numbers"
+[sink.out]
+connector = "discard"
+input = "op"
+"#
+    );
+    std::fs::write(folder.path().join("job.toml"), job).unwrap();
+    let ended = wasmill_tests::run(wasmill().args(["run", "job.toml", "--json"]).current_dir(folder.path()));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let rows = serde_json::json!({"operator": "op", "subtask": 0, "name": "rows", "kind": "counter", "value": 1000.0});
+    assert_eq!(summary["metrics"], serde_json::json!([rows]));
+}
+
 /// The keys of a JSON value and the types of its values, without the values themselves, which differ from run to run.
 fn shape(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth + 1);

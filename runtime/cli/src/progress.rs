@@ -6,7 +6,7 @@ mod report;
 use std::time::Duration;
 
 pub use live::Live;
-pub use report::{Ending, report};
+pub use report::{Ending, OperatorMetrics, report};
 use wasmill_core::{graph::Role, status::StatusSnapshot};
 use wasmill_engine::{NodeProgress, Progress};
 

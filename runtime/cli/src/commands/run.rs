@@ -56,12 +56,13 @@ impl Run {
         let prints_only = checked.job.sinks.iter().all(|sink| matches!(sink.connector, "stdout" | "discard"));
         let state =
             StateDirectory::new(self.state_dir.or_else(|| checked.job.state.directory.clone()), &checked.job.name)?;
+        let metrics = checked.operators.iter().map(|(id, operator)| (id.clone(), operator.metrics())).collect();
         let job = wiring::engine_job(checked, state.path()).map_err(|error| Failure::new(Exit::Failed, error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("cannot start the threads that run the job")?;
-        let outcome = runtime.block_on(follow(job, Shown { live, json: self.json, prints_only }, talk));
+        let outcome = runtime.block_on(follow(job, Shown { live, json: self.json, prints_only, metrics }, talk));
         // A thread that waits for standard input, or a guest that spins, is not waited for.
         runtime.shutdown_background();
         outcome

@@ -1,8 +1,11 @@
 //! Holds the object that `wasmill run --json` prints.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use wasmill_core::{graph::Role, status::StatusSnapshot, time::NO_WATERMARK};
 use wasmill_engine::{NodeProgress, Progress};
+use wasmill_host::{MetricKind, MetricSample, Metrics};
 
 use super::total;
 
@@ -17,9 +20,19 @@ pub enum Ending {
     Failed(String),
 }
 
-/// The report on a job: counters a node and a subtask, and where the results are (sink's id, target). Times are in
-/// nanoseconds but for `duration_ms`; watermarks in milliseconds since the Unix epoch, null before the first.
-pub fn report(job: &str, ending: &Ending, progress: &Progress, targets: &[(String, String)]) -> Value {
+/// What the operators of a job report of themselves, by their id.
+pub type OperatorMetrics = BTreeMap<String, Metrics>;
+
+/// The report on a job: counters a node and a subtask, the operators' own metrics, and where the results are (sink's id,
+/// target). Times are in nanoseconds but for `duration_ms`; watermarks in milliseconds since the Unix epoch, null before
+/// the first.
+pub fn report(
+    job: &str,
+    ending: &Ending,
+    progress: &Progress,
+    metrics: &OperatorMetrics,
+    targets: &[(String, String)],
+) -> Value {
     let (outcome, error) = match ending {
         Ending::Finished => ("finished", Value::Null),
         Ending::Cancelled => ("cancelled", Value::Null),
@@ -31,8 +44,21 @@ pub fn report(job: &str, ending: &Ending, progress: &Progress, targets: &[(Strin
         "error": error,
         "duration_ms": u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
         "nodes": progress.nodes.iter().map(node).collect::<Vec<_>>(),
+        "metrics": metrics.iter().flat_map(|(operator, metrics)| samples(operator, metrics)).collect::<Vec<_>>(),
         "targets": targets.iter().map(|(sink, target)| json!({ "sink": sink, "target": target })).collect::<Vec<_>>(),
     })
+}
+
+fn samples(operator: &str, metrics: &Metrics) -> Vec<Value> {
+    let kind = |kind| match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+    };
+    let sample = |sample: MetricSample| {
+        let MetricSample { name, subtask, kind: of, value } = sample;
+        json!({ "operator": operator, "subtask": subtask, "name": name, "kind": kind(of), "value": value })
+    };
+    metrics.samples().into_iter().map(sample).collect()
 }
 
 fn node(node: &NodeProgress) -> Value {
@@ -76,7 +102,7 @@ mod tests {
     #[test]
     fn the_report_adds_up() {
         let targets = [("out".to_string(), "counts.csv".to_string())];
-        let report = report("words", &Ending::Finished, &progress(), &targets);
+        let report = report("words", &Ending::Finished, &progress(), &OperatorMetrics::new(), &targets);
         assert_eq!(report["outcome"], "finished");
         assert_eq!(report["error"], Value::Null);
         assert_eq!(report["duration_ms"], 2000);
@@ -90,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_why() {
-        let report = report("words", &Ending::Failed("it trapped".to_string()), &progress(), &[]);
+        let report =
+            report("words", &Ending::Failed("it trapped".to_string()), &progress(), &OperatorMetrics::new(), &[]);
         assert_eq!((&report["outcome"], &report["error"]), (&json!("failed"), &json!("it trapped")));
     }
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use crate::bindings::{
     exports::wasmill::operator::guest::{Batch, Error, TimeDomain, TimerBatch},
     wasmill::operator::{
-        log,
+        log, metrics,
         output::emit,
         state::{self, EntryKeys, Operation, Writes},
         timers,
@@ -46,6 +46,10 @@ pub(crate) fn process(deed: &str, batch: &Batch) -> Result<(), Error> {
         "undeclared-timer" => timers::register(TimeDomain::ProcessingTime, &timer(own(batch))),
         "foreign-timer" => (0..200u8).for_each(|key| timers::register(TimeDomain::EventTime, &timer(&[key]))),
         "log-flood" => (0..100_000).for_each(|i| log::log(log::Level::Trace, &format!("{i} {}", "x".repeat(10_000)))),
+        "good-metrics" => metrics::report(&[
+            sample("rows", metrics::Kind::Counter, batch.key_ends.len() as f64),
+            sample("Not A Name", metrics::Kind::Gauge, f64::NAN),
+        ]),
         "record-error" => return Err(Error::Record(RecordError { row: 1, message: "not a number".to_string() })),
         "batch-error" => return Err(Error::Batch("not today".to_string())),
         _ => {}
@@ -111,6 +115,10 @@ fn put(key: &[u8]) -> Writes {
 
 fn timer(key: &[u8]) -> TimerBatch {
     TimerBatch { times: vec![1], key_ends: vec![key.len() as u32], keys: key.to_vec(), tags: vec![0] }
+}
+
+fn sample(name: &str, kind: metrics::Kind, value: f64) -> metrics::Sample {
+    metrics::Sample { name: name.to_string(), kind, value }
 }
 
 fn empty() -> Batch {

@@ -4,13 +4,13 @@ use std::pin::pin;
 
 use anyhow::Context;
 use wasmill_connectors::stdout::STDOUT_CLOSED;
-use wasmill_engine::{Cause, Handle, Job, JobError, Summary};
+use wasmill_engine::{Cause, Handle, Job, JobError, Progress, Summary};
 
 use super::interrupts::Interrupts;
 use crate::{
     exit::{Exit, Failure, Outcome, StdoutClosed},
     format,
-    progress::{self, Ending, Live},
+    progress::{self, Ending, Live, OperatorMetrics},
     talk::{self, Talk},
 };
 
@@ -22,6 +22,8 @@ pub(super) struct Shown {
     pub(super) json: bool,
     /// Whether the job does nothing but print, so that it is done when nobody reads any more.
     pub(super) prints_only: bool,
+    /// What the operators report of themselves.
+    pub(super) metrics: OperatorMetrics,
 }
 
 /// Runs a job to its end.
@@ -63,12 +65,15 @@ pub(super) async fn follow(job: Job, shown: Shown, talk: &Talk) -> Outcome {
 
 /// Tells how the job ended.
 fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: &Shown, talk: &Talk) -> Outcome {
+    let report = |ending: &Ending, progress: &Progress, targets: &[(String, String)]| {
+        progress::report(name, ending, progress, &shown.metrics, targets).to_string()
+    };
     match result {
         Ok(summary) => {
             let ending = if summary.cancelled { Ending::Cancelled } else { Ending::Finished };
             summarize(name, &summary, talk);
             if shown.json {
-                talk::print(&progress::report(name, &ending, &summary.progress, &summary.targets).to_string())?;
+                talk::print(&report(&ending, &summary.progress, &summary.targets))?;
             }
             Ok(if summary.cancelled { Exit::Interrupted } else { Exit::Done })
         }
@@ -76,7 +81,7 @@ fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: 
         Err(error) => {
             if shown.json {
                 let ending = Ending::Failed(error.to_string());
-                talk::print(&progress::report(name, &ending, &handle.progress(), &[]).to_string())?;
+                talk::print(&report(&ending, &handle.progress(), &[]))?;
             }
             Err(Failure::new(Exit::Failed, error))
         }

@@ -128,7 +128,16 @@ input = "numbers"
     let mut command = wasmill();
     command.args(["run", "job.toml"]).current_dir(folder.path());
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    // Until it runs: then its unfinished file is there.
+    let unfinished = || std::fs::read_dir(folder.path().join("out")).is_ok_and(|mut entries| entries.next().is_some());
+    for _ in 0..1_000 {
+        if unfinished() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(unfinished(), "the job does not run");
+    std::thread::sleep(std::time::Duration::from_millis(200));
     let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let since = std::time::Instant::now();

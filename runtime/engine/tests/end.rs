@@ -81,7 +81,13 @@ async fn backpressure_reaches_the_source() {
     let mut job = line(numbers(100_000, 9, 10), vec![(1, counting)], (1, sink), 1, &[Forward, Rebalance]);
     job.settings = Settings { channel_batches: 3, ..Settings::default() };
     let running = start(job).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..1_000 {
+        if *passed.lock().unwrap() >= 50 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
     // In the sink 1 batch, in the channel 3, and 1 that waits for room: of 10 rows each.
     assert_eq!(*passed.lock().unwrap(), 50);
     running.cancel();

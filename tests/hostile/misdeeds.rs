@@ -35,7 +35,7 @@ misdeeds! {
     columns_of_different_length_are_no_batch: "columns-differ" => ["broke the contract", "`key-ends` has 1 entries for 3 rows"];
     unknown_flags_are_no_batch: "unknown-flags" => ["broke the contract", "`flags` is invalid at row 0"];
     an_unknown_output_is_refused: "unknown-output" => ["broke the contract", "7"];
-    a_huge_batch_hits_its_limit: "huge-batch" => ["limit `"];
+    a_huge_batch_hits_its_limit: "huge-batch" => ["limit `max-batch-size`", "4194304"];
     an_unknown_state_is_refused: "unknown-state" => ["broke the contract", "9"];
     another_epoch_is_refused: "wrong-epoch" => ["broke the contract", "77"];
     ragged_columns_are_refused: "ragged-state" => ["broke the contract", "key-ends"];
@@ -44,7 +44,7 @@ misdeeds! {
     a_timer_of_an_undeclared_domain_is_refused: "undeclared-timer" => ["broke the contract", "processing"];
     an_error_of_a_record_names_its_row: "record-error" => ["row 1", "not a number"];
     an_error_of_a_batch_is_told: "batch-error" => ["not today"];
-    refusing_to_open_is_told: "refuse-open" => ["no"];
+    refusing_to_open_is_told: "refuse-open" => ["not on a Monday"];
     emitting_in_a_snapshot_step_is_refused: "emit-in-step" => ["broke the contract", "snapshot"];
     steps_without_end_are_noticed: "endless-steps" => ["broke the contract", "snapshot"];
 }

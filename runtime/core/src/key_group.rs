@@ -40,7 +40,7 @@ impl MaxParallelism {
     /// ```
     pub fn group(self, key: &[u8]) -> KeyGroup {
         let (hash, groups) = (hash(key), u64::from(self.0));
-        // The same number; a division costs as much as all the rest, and the default is a power of two.
+        // The same number without a division, which is slow; the default is a power of two.
         KeyGroup(if groups & (groups - 1) == 0 { hash & (groups - 1) } else { hash % groups } as u16)
     }
 

@@ -65,7 +65,7 @@ impl Guest for Hostile {
     fn open(context: Context) -> Result<(), Error> {
         let deed = deed(&context.config);
         if deed == "refuse-open" {
-            return Err(Error::Job("no".to_string()));
+            return Err(Error::Job("not on a Monday".to_string()));
         }
         *DEED.lock().map_err(|_| Error::Job("poisoned".to_string()))? = deed;
         Ok(())

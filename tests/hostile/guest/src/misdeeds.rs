@@ -38,7 +38,7 @@ pub(crate) fn process(deed: &str, batch: &Batch) -> Result<(), Error> {
         "columns-differ" => emit(0, &Batch { timestamps: vec![1, 2, 3], key_ends: vec![0], ..empty() }),
         "unknown-flags" => emit(0, &Batch { timestamps: vec![1], flags: vec![0x80], ..empty() }),
         "unknown-output" => emit(7, batch),
-        "huge-batch" => emit(0, &Batch { value_ends: vec![100 << 20], values: vec![7; 100 << 20], ..empty() }),
+        "huge-batch" => emit(0, &Batch { value_ends: vec![8 << 20], values: vec![7; 8 << 20], ..empty() }),
         "foreign-key" => foreign_key(),
         "unknown-state" => drop(state::get_many(9, &keys(own(batch)))),
         "wrong-epoch" => state::write_many(0, 77, &put(own(batch))),

@@ -114,7 +114,7 @@ pub struct StateDescription {
 }
 
 impl Description {
-    /// What this version of Wasmill cannot run yet, one sentence each, and what no version can.
+    /// What is wrong with it, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.inputs.is_empty() {
@@ -125,24 +125,24 @@ impl Description {
             if self.states[..i].iter().any(|other| other.name == *name) {
                 problems.push(format!("it describes the state `{name}` twice"));
             }
-            if state.kind != StateKind::Value {
-                problems
-                    .push(format!("its state `{name}` is a {}: only value state is supported yet", state.kind.name()));
+            if state.ttl.is_some_and(|ttl| ttl.milliseconds == 0) {
+                problems.push(format!("its state `{name}` has a time to live of 0 ms"));
             }
-            if state.scope != StateScope::Keyed {
-                problems.push(format!("its state `{name}` is broadcast: only keyed state is supported yet"));
-            }
-            if state.ttl.is_some() {
-                problems.push(format!("its state `{name}` has a time to live, which is not supported yet"));
+            if state.ttl.is_some() && state.scope == StateScope::Broadcast {
+                problems.push(format!("its state `{name}` is broadcast and has a time to live: copies would differ"));
             }
         }
+        let keyed = |state: &StateDescription| state.scope == StateScope::Keyed;
         if !self.inputs.iter().any(|input| input.keyed) {
-            if !self.states.is_empty() {
+            if self.states.iter().any(keyed) {
                 problems.push("it describes keyed state, but no keyed input".to_string());
             }
             if !self.timers.is_empty() {
                 problems.push("it uses timers, which belong to a key, but describes no keyed input".to_string());
             }
+        }
+        if self.states.iter().any(|state| !keyed(state)) && self.inputs.iter().all(|input| input.keyed) {
+            problems.push("it describes broadcast state, but all its inputs are keyed: nothing may change it".to_string());
         }
         problems
     }

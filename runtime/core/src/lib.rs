@@ -13,11 +13,14 @@
 //! - [`partitioner`]: forward, hash, rebalance and broadcast, one file each.
 //! - [`time`]: watermarks, the valve that combines them, timers.
 //! - [`graph`]: the logical graph, chaining, and the parallel graph.
+//! - [`checkpoint`], [`alignment`]: what a complete checkpoint says, what may start from it, when its barriers have come.
 //! - [`operator`], [`description`], [`state`], [`source`], [`sink`]: what the crates meet in.
 //! - [`codec`]: declared formats, so that bytes can be shown without user code.
 //! - [`place`], [`quota`], [`status`]: who is running, what it may use, how it fares.
 
+pub mod alignment;
 pub mod batch;
+pub mod checkpoint;
 pub mod codec;
 pub mod description;
 pub mod graph;
@@ -33,6 +36,7 @@ pub mod status;
 pub mod time;
 
 pub use batch::{Batch, BatchBuilder, Row};
+pub use checkpoint::Manifest;
 pub use codec::Codec;
 pub use description::Description;
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism};

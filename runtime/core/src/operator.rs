@@ -8,6 +8,7 @@ pub use outbox::Outbox;
 
 use crate::{
     Batch, BoxFuture, CallTime, Description, KeyGroupRange, KeyedState, MaxParallelism, Place, Quota, TimerService,
+    state::EntryPage,
     time::{TimeDomain, TimerBatch},
 };
 
@@ -67,6 +68,8 @@ pub struct OperatorContext {
     pub timers: Arc<dyn TimerService>,
     /// Where it emits.
     pub outbox: Outbox,
+    /// Whether every call must hand over all it changed before it returns: then a call can be undone.
+    pub write_through: bool,
     /// What its memory is charged to.
     pub quota: Quota,
     /// Processing time at creation.
@@ -104,4 +107,20 @@ pub trait OperatorFactory: Send + Sync {
 
     /// Makes and opens an instance.
     fn create(&self, context: OperatorContext) -> BoxFuture<'_, Result<Box<dyn Operator>, OperatorError>>;
+
+    /// Whether it can rewrite state of an older schema version.
+    fn migrates(&self) -> bool {
+        false
+    }
+
+    /// Rewrites entries of state number `state` from a schema version to the one described; keeps keys and their order.
+    fn migrate(
+        &self,
+        state: u32,
+        from_version: u32,
+        entries: EntryPage,
+    ) -> BoxFuture<'_, Result<EntryPage, OperatorError>> {
+        let _ = (state, from_version, entries);
+        Box::pin(async { Err(OperatorError::Contract("it exports no `migrate`".to_string())) })
+    }
 }

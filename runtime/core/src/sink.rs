@@ -24,17 +24,21 @@ pub trait Sink: Send {
     /// Takes rows, in order.
     fn write(&mut self, batch: Batch) -> BoxFuture<'_, Result<(), ConnectorError>>;
 
-    /// Makes all rows so far durable, but not visible; `None` when the sink has nothing to commit.
-    fn pre_commit(&mut self, epoch: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>>;
+    /// Ends an epoch: rows so far belong to `epoch`, later ones to the next. The call itself must be quick, since records
+    /// wait for it. What it returns makes those rows durable, but not visible, while the subtask goes on; `None` when there is
+    /// nothing to commit.
+    fn pre_commit(&mut self, epoch: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>>;
 }
 
 /// Makes the subtasks of one sink of a job, and commits what they prepared.
 pub trait SinkFactory: Send + Sync {
-    /// Readies the target before any subtask runs.
+    /// Readies the target before any subtask runs. `restored` says that the job goes on from a checkpoint, so that what it
+    /// committed before is there and stays; else it begins anew.
     ///
     /// # Errors
-    /// When the target cannot be written to.
-    fn prepare(&self) -> Result<(), ConnectorError> {
+    /// When the target cannot be written to, or holds another result.
+    fn prepare(&self, restored: bool) -> Result<(), ConnectorError> {
+        let _ = restored;
         Ok(())
     }
 
@@ -44,13 +48,14 @@ pub trait SinkFactory: Send + Sync {
     /// When its target cannot be opened.
     fn create(&self, context: SinkContext) -> Result<Box<dyn Sink>, ConnectorError>;
 
-    /// Makes a committable's rows visible. Idempotent; works from any process.
+    /// Makes the rows of committables visible, the earlier first. Idempotent; works from any process and at any parallelism.
     ///
     /// # Errors
     /// When it could not, and may be tried again.
-    fn commit(&self, committable: &Committable) -> Result<(), ConnectorError>;
+    fn commit(&self, committables: &[Committable]) -> Result<(), ConnectorError>;
 
-    /// Removes whatever an attempt left that was not committed.
+    /// Removes whatever attempts left that was not committed. Called when nothing runs, after all committables of the last
+    /// complete checkpoint are committed: what is left then will never be.
     ///
     /// # Errors
     /// When it could not.

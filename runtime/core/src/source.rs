@@ -1,6 +1,8 @@
 //! A source: where rows come from.
 
-use crate::{Batch, BoxFuture, Codec, Place};
+use std::sync::Arc;
+
+use crate::{Batch, BoxFuture, Codec, Place, time::SplitWatermarks};
 
 /// Why a source or a sink failed: what, where and what to do, in one line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,6 +16,21 @@ pub struct SourceContext {
     pub place: Place,
     /// How many subtasks the source has.
     pub parallelism: u32,
+    /// All splits of the source that had not ended at the checkpoint it is restored from, of all subtasks and in the same
+    /// order for every subtask, whatever the parallelism was; the source deals them out anew. `None` at a first start,
+    /// where the source finds its splits itself.
+    pub restored: Option<Arc<[SplitState]>>,
+}
+
+/// One split in a checkpoint: operator state of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitState {
+    /// What identifies the split in its source, for good.
+    pub id: String,
+    /// Where reading goes on, in the source's own words.
+    pub position: Vec<u8>,
+    /// How far its watermarks are; kept by the engine.
+    pub watermarks: SplitWatermarks,
 }
 
 /// How much a source should return at once.
@@ -50,8 +67,16 @@ pub enum SourceEvent {
 
 /// One subtask of a source. Its splits are fixed when it is made.
 pub trait Source: Send {
-    /// How many splits this subtask has; may be 0.
-    fn splits(&self) -> usize;
+    /// The ids of this subtask's splits, unique in the whole source; may be none. A split is its index here.
+    fn splits(&self) -> Vec<String>;
+
+    /// Where split number `split`, which has not ended, stands: behind all rows that [`Source::next`] returned, before all
+    /// others. A subtask that is made with it goes on exactly there, under any parallelism.
+    ///
+    /// # Errors
+    /// When the source cannot tell: standard input, say, cannot be read twice. Then no checkpoint is complete before the
+    /// source has ended.
+    fn position(&self, split: usize) -> Result<Vec<u8>, ConnectorError>;
 
     /// The next rows. Waits while there are none, at most about `limit.linger`, then says [`SourceEvent::Idle`]. May be
     /// dropped while it waits, and then loses nothing: the job is being cancelled.

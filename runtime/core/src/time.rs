@@ -6,7 +6,7 @@ mod watermark;
 
 pub use timer::{DUE_LIMIT, DueTimers, TimeDomain, TimerBatch, TimerError, TimerQueue, TimerService};
 pub use valve::{Valve, ValveChange};
-pub use watermark::{BoundedOutOfOrderness, Splits};
+pub use watermark::{SplitWatermarks, Splits};
 
 /// The watermark before the first one: nothing is known.
 pub const NO_WATERMARK: i64 = i64::MIN;

@@ -1,0 +1,87 @@
+//! What a complete checkpoint says: everything but the state itself.
+
+mod compatibility;
+
+pub use compatibility::{Change, Incompatible, compare};
+
+use crate::{Description, JobName, graph::Role, sink::Committable, source::SplitState};
+
+/// A complete checkpoint. Written last, atomically: a checkpoint without its manifest does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The checkpoint's number; never used twice in the life of a job.
+    pub epoch: u64,
+    /// The incarnation of the job that took it, from 1.
+    pub attempt: u64,
+    /// Whose it is.
+    pub job: JobName,
+    /// The number of key groups; fixed for the life of the state.
+    pub max_parallelism: u32,
+    /// Processing time when it was triggered, milliseconds since the Unix epoch.
+    pub triggered: i64,
+    /// Whether all subtasks had finished: nothing is left to do but to commit.
+    pub finished: bool,
+    /// Every node of the graph.
+    pub nodes: Vec<NodeManifest>,
+    /// What the sinks prepared and the job did not yet see committed, the earlier first.
+    pub committables: Vec<SinkCommittable>,
+}
+
+/// One source, operator or sink in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeManifest {
+    /// The id in the job file: by it the node is found again.
+    pub id: String,
+    /// What it does.
+    pub role: Role,
+    /// What an operator said of itself; else `None`.
+    pub description: Option<Description>,
+    /// Its subtasks, as many as its parallelism.
+    pub subtasks: Vec<SubtaskManifest>,
+    /// Of a source the splits that have not ended.
+    pub splits: Vec<SplitState>,
+}
+
+/// One subtask in a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubtaskManifest {
+    /// Its watermark at the barrier.
+    pub watermark: i64,
+    /// Whether its input had ended and it had finished: restored, it does nothing more.
+    pub finished: bool,
+}
+
+/// A committable and the sink it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkCommittable {
+    /// The sink's id in the job file.
+    pub sink: String,
+    /// What the sink prepared.
+    pub committable: Committable,
+}
+
+impl Manifest {
+    /// The node with an id.
+    pub fn node(&self, id: &str) -> Option<&NodeManifest> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The watermark of the slowest subtask: what background work on state may rely on after a recovery.
+    pub fn watermark(&self, id: &str) -> Option<i64> {
+        self.node(id)?.subtasks.iter().map(|subtask| subtask.watermark).min()
+    }
+}
+
+impl NodeManifest {
+    /// What subtask `subtask` of `parallelism` starts from: its own entry where the parallelism is the same, else what
+    /// holds for all.
+    pub fn restored(&self, subtask: u32, parallelism: u32) -> SubtaskManifest {
+        match self.subtasks.get(subtask as usize) {
+            Some(own) if self.subtasks.len() == parallelism as usize => *own,
+            _ => SubtaskManifest {
+                watermark: self.subtasks.iter().map(|s| s.watermark).min().unwrap_or(crate::time::NO_WATERMARK),
+                finished: !self.subtasks.is_empty() && self.subtasks.iter().all(|s| s.finished),
+            },
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 mod compatibility;
 
-pub use compatibility::{Change, Incompatible, compare};
+pub use compatibility::{Change, Incompatible, NewOperator, compare};
 
 use crate::{Description, JobName, graph::Role, sink::Committable, source::SplitState};
 

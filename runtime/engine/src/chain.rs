@@ -9,11 +9,13 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 use tokio::task::yield_now;
 use wasmill_core::{
     Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status,
+    graph::NodeId,
     sink::Committable,
-    time::{END_OF_TIME, TimeDomain},
+    source::ConnectorError,
+    time::TimeDomain,
 };
 
-use crate::{channel::Element, error::Stop, router::Router, timers::Timers};
+use crate::{channel::Element, dead_letter::DeadLetters, error::Stop, router::Router, timers::Timers};
 
 /// Where an output leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub(crate) enum Entry {
 
 /// One operator or sink of a subtask.
 pub(crate) struct Link {
+    pub(crate) node: NodeId,
     pub(crate) place: Place,
     pub(crate) status: Arc<Status>,
     pub(crate) body: Body,
@@ -54,6 +57,36 @@ pub(crate) struct OperatorLink {
     pub(crate) timers: Arc<Timers>,
     pub(crate) state: Arc<dyn KeyedState>,
     pub(crate) watermark: i64,
+    /// Whether its input had ended in the checkpoint it is restored from: then it does nothing any more.
+    pub(crate) finished: bool,
+    /// Where records go that it cannot process, if the job goes on without them.
+    pub(crate) dead_letters: Option<DeadLetters>,
+}
+
+impl OperatorLink {
+    /// The time of a call that is about to be made; its state is told.
+    pub(crate) fn time(&self, clock: &dyn Clock) -> CallTime {
+        let time = CallTime { watermark: self.watermark, processing_time: clock.now() };
+        self.state.set_time(time);
+        time
+    }
+}
+
+/// How far the hand-over of an epoch that was cut is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HandOver {
+    epoch: u64,
+    /// Links before this one have handed over all.
+    link: usize,
+    /// Whether the guest of this one has; its timers follow.
+    guest: bool,
+}
+
+/// A sink that makes the rows of an epoch durable.
+pub(crate) struct PreCommit {
+    pub(crate) node: NodeId,
+    pub(crate) place: Place,
+    pub(crate) prepared: BoxFuture<'static, Result<Option<Committable>, ConnectorError>>,
 }
 
 /// Everything behind a subtask's head.
@@ -62,18 +95,20 @@ pub(crate) struct Chain {
     pub(crate) links: Vec<Link>,
     pub(crate) routers: Vec<Router>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The watermark that came last.
+    pub(crate) watermark: i64,
 }
 
 /// How much a guest should hand over in one snapshot step, bytes.
 const STEP_BYTES: u32 = 256 * 1024;
 
 /// The part of a chain that is downstream of a call in progress.
-struct Downstream<'a> {
+pub(crate) struct Downstream<'a> {
     links: &'a mut [Link],
     /// Index in the chain of the first of `links`.
     first: usize,
     routers: &'a mut [Router],
-    clock: &'a dyn Clock,
+    pub(crate) clock: &'a dyn Clock,
 }
 
 impl Chain {
@@ -94,6 +129,7 @@ impl Chain {
 
     /// The watermark advanced: due timers fire, their output goes out, then the watermark.
     pub(crate) async fn advance(&mut self, watermark: i64) -> Result<(), Stop> {
+        self.watermark = watermark;
         for index in 0..self.links.len() {
             let (link, mut down) = self.split(index);
             link.status.set_watermark(watermark);
@@ -132,49 +168,86 @@ impl Chain {
         Ok(())
     }
 
-    /// The input has ended and the watermark is at the end of time: each operator finishes, then hands its state over as
-    /// `epoch`, and sinks prepare to commit. Returns the sinks' committables.
-    pub(crate) async fn finish(&mut self, epoch: u64) -> Result<Vec<(Place, Committable)>, Stop> {
+    /// The input has ended and the watermark is at the end of time: each operator finishes, then the end goes on.
+    pub(crate) async fn finish(&mut self) -> Result<(), Stop> {
         for index in 0..self.links.len() {
             let (link, mut down) = self.split(index);
-            if let Body::Operator(body) = &mut link.body {
-                let time = CallTime { watermark: END_OF_TIME, processing_time: down.clock.now() };
+            if let Body::Operator(body) = &mut link.body
+                && !body.finished
+            {
+                let time = body.time(down.clock);
                 let call = body.operator.finish(time);
                 down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
             }
+            link.status.finished.add(1);
         }
-        let mut committables = Vec::new();
+        self.announce(Element::End).await
+    }
+
+    /// Cuts an epoch: what changed so far belongs to it. What must go before the barrier is emitted; what changed is handed
+    /// over by [`Chain::step`], and what sinks wrote is made durable by what is returned.
+    pub(crate) async fn cut(&mut self, epoch: u64) -> Result<(HandOver, Vec<PreCommit>), Stop> {
+        let mut sinks = Vec::new();
         for index in 0..self.links.len() {
             let (link, mut down) = self.split(index);
             match &mut link.body {
                 Body::Operator(body) => {
-                    let time = CallTime { watermark: body.watermark, processing_time: down.clock.now() };
                     body.state.cut(epoch).map_err(|error| Stop::at(&link.place, error))?;
+                    body.timers.cut();
+                    let time = body.time(down.clock);
                     let call = body.operator.snapshot(time, epoch);
                     down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
-                    let step = |error: OperatorError| Stop::at(&link.place, error);
-                    while !body.operator.snapshot_step(STEP_BYTES).await.map_err(step)? {
-                        yield_now().await;
+                    if let Some(dead_letters) = &mut body.dead_letters {
+                        // An instance that may be made anew at any call must not owe anything.
+                        dead_letters.epoch = epoch + 1;
+                        hand_over_all(&mut *body.operator, &link.place).await?;
                     }
-                    body.state.seal();
                 }
                 Body::Sink(sink) => {
-                    let committable = sink.pre_commit(epoch).await.map_err(|error| Stop::at(&link.place, error))?;
-                    committables.extend(committable.map(|committable| (link.place.clone(), committable)));
+                    let prepared = sink.pre_commit(epoch);
+                    sinks.push(PreCommit { node: link.node, place: link.place.clone(), prepared });
                 }
             }
-            link.status.finished.add(1);
         }
-        self.announce(Element::End).await?;
-        Ok(committables)
+        Ok((HandOver { epoch, link: 0, guest: false }, sinks))
     }
+
+    /// Hands over a bit of what was cut; true when all is.
+    pub(crate) async fn step(&mut self, hand_over: &mut HandOver) -> Result<bool, Stop> {
+        let Some(link) = self.links.get_mut(hand_over.link) else { return Ok(true) };
+        if let Body::Operator(body) = &mut link.body {
+            if !hand_over.guest {
+                let step = body.operator.snapshot_step(STEP_BYTES).await;
+                hand_over.guest = step.map_err(|error| Stop::at(&link.place, error))?;
+                return Ok(false);
+            }
+            if let Some((domain, changes)) = body.timers.hand_over() {
+                let written = body.state.write_timers(hand_over.epoch, domain, &changes);
+                return written.map(|()| false).map_err(|error| Stop::at(&link.place, error));
+            }
+            body.state.seal();
+        }
+        (hand_over.link, hand_over.guest) = (hand_over.link + 1, false);
+        Ok(hand_over.link == self.links.len())
+    }
+}
+
+/// Runs all snapshot steps at once.
+async fn hand_over_all(operator: &mut dyn Operator, place: &Place) -> Result<(), Stop> {
+    while !operator.snapshot_step(STEP_BYTES).await.map_err(|error| Stop::at(place, error))? {
+        yield_now().await;
+    }
+    Ok(())
 }
 
 /// Calls an operator with its due timers until none is due: what a call sets or removes is obeyed.
 async fn fire(link: &mut Link, down: &mut Downstream<'_>, domain: TimeDomain, now: i64) -> Result<(), Stop> {
     let Body::Operator(body) = &mut link.body else { return Ok(()) };
+    if body.finished {
+        return Ok(());
+    }
     while let Some(due) = body.timers.take_due(domain, now) {
-        let time = CallTime { watermark: body.watermark, processing_time: down.clock.now() };
+        let time = body.time(down.clock);
         let call = body.operator.on_timers(time, domain, due);
         down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
         // An operator may set due timers for ever; the job can still be cancelled.
@@ -219,7 +292,11 @@ impl Downstream<'_> {
                 }
                 Body::Operator(body) => {
                     let mut down = Downstream { links, first: index + 1, routers: self.routers, clock: self.clock };
-                    let time = CallTime { watermark: body.watermark, processing_time: self.clock.now() };
+                    if body.dead_letters.is_some() {
+                        down.process_or_bury(body, &link.place, &link.status, &link.outputs, input, batch).await?;
+                        return Ok(());
+                    }
+                    let time = body.time(self.clock);
                     let call = body.operator.process(time, input, batch);
                     down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
                     match body.timers.over_quota() {
@@ -229,6 +306,24 @@ impl Downstream<'_> {
                 }
             }
         })
+    }
+
+    /// Hands on what an operator emitted, and counts it.
+    pub(crate) async fn emit(
+        &mut self,
+        status: &Status,
+        outputs: &[Vec<Target>],
+        output: u32,
+        batch: Batch,
+    ) -> Result<(), Stop> {
+        let targets = outputs.get(output as usize).map_or(&[][..], Vec::as_slice);
+        let rows = batch.rows() as u64;
+        status.records_out.add(rows);
+        status.bytes_out.add(batch.bytes() as u64);
+        if targets.is_empty() {
+            status.records_unconnected.add(rows);
+        }
+        self.deliver(targets, batch).await
     }
 
     /// Drives one call of an operator: polls it, and hands on what it emits whenever it is suspended or done.
@@ -258,14 +353,7 @@ impl Downstream<'_> {
                 return Err(Stop::at(place, error));
             }
             while let Some((output, batch)) = emitted {
-                let targets = outputs.get(output as usize).map_or(&[][..], Vec::as_slice);
-                let rows = batch.rows() as u64;
-                status.records_out.add(rows);
-                status.bytes_out.add(batch.bytes() as u64);
-                if targets.is_empty() {
-                    status.records_unconnected.add(rows);
-                }
-                self.deliver(targets, batch).await?;
+                self.emit(status, outputs, output, batch).await?;
                 emitted = outbox.take();
             }
             if let Some(Ok(value)) = done {

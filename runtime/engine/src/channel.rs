@@ -23,6 +23,8 @@ pub(crate) enum Element {
     Watermark(i64),
     /// The sender became idle (true) or active (false).
     Idle(bool),
+    /// All before belongs to the checkpoint of this epoch, all behind does not.
+    Barrier(u64),
     /// Nothing more comes.
     End,
 }

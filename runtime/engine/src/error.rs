@@ -24,7 +24,25 @@ pub enum JobError {
         /// Why.
         cause: Cause,
     },
-    /// All subtasks succeeded, but the result could not be committed.
+    /// The job cannot go on from its last checkpoint.
+    #[error("{job}: it cannot go on from its last checkpoint: {message}")]
+    Recovery {
+        /// Which job.
+        job: JobName,
+        /// Why.
+        message: String,
+    },
+    /// Checkpoints failed more often than is tolerated.
+    #[error("{job}: checkpoint {epoch} failed: {message}")]
+    Checkpoint {
+        /// Which job.
+        job: JobName,
+        /// The last one that failed.
+        epoch: u64,
+        /// Why.
+        message: String,
+    },
+    /// A checkpoint is complete, but its sinks could not commit what they had prepared.
     #[error("{job}: the result could not be committed: {message}")]
     Commit {
         /// Which job.

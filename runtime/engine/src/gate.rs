@@ -1,9 +1,10 @@
-//! Reads all channels into a subtask fairly, and combines their watermarks, idleness and ends.
+//! Reads all channels into a subtask fairly, combines their watermarks, idleness and ends, and aligns their barriers.
 
 use std::{future::poll_fn, task::Poll};
 
 use wasmill_core::{
     Batch,
+    alignment::{Aligner, Alignment},
     time::{Valve, ValveChange},
 };
 
@@ -13,6 +14,9 @@ use crate::channel::{Element, Receiver};
 pub(crate) struct InputGate {
     channels: Vec<GateChannel>,
     valve: Valve,
+    aligner: Aligner,
+    /// An epoch whose barriers have all come, not told yet.
+    aligned: Option<u64>,
     open: usize,
     next: usize,
 }
@@ -31,6 +35,8 @@ pub(crate) enum GateEvent {
     Watermark(i64),
     /// All inputs became idle (true), or one is active again (false).
     Idle(bool),
+    /// The barriers of this epoch have come on all channels.
+    Barrier(u64),
     /// All channels have ended.
     End,
     /// A sender is gone without an end.
@@ -38,17 +44,21 @@ pub(crate) enum GateEvent {
 }
 
 impl InputGate {
-    /// A gate over channels, each with the number of the input it belongs to.
-    pub(crate) fn new(channels: Vec<(u32, Receiver)>) -> InputGate {
-        let valve = Valve::new(channels.len());
+    /// A gate over channels, each with the number of the input it belongs to; its watermark never goes behind `watermark`.
+    pub(crate) fn new(channels: Vec<(u32, Receiver)>, watermark: i64) -> InputGate {
         let open = channels.len();
+        let (valve, aligner) = (Valve::new(open).restored(watermark), Aligner::new(open));
         let channel = |(input, receiver)| GateChannel { receiver: Some(receiver), input };
-        InputGate { channels: channels.into_iter().map(channel).collect(), valve, open, next: 0 }
+        let channels = channels.into_iter().map(channel).collect();
+        InputGate { channels, valve, aligner, aligned: None, open, next: 0 }
     }
 
     /// The next event. May be dropped while it waits, and loses nothing.
     pub(crate) async fn next(&mut self) -> GateEvent {
         loop {
+            if let Some(epoch) = self.aligned.take() {
+                return GateEvent::Barrier(epoch);
+            }
             if self.open == 0 {
                 return GateEvent::End;
             }
@@ -60,9 +70,16 @@ impl InputGate {
                 }
                 Some(Element::Watermark(watermark)) => self.valve.advance(channel, watermark),
                 Some(Element::Idle(idle)) => self.valve.set_idle(channel, idle),
+                Some(Element::Barrier(epoch)) => {
+                    if let Alignment::Aligned(epoch) = self.aligner.barrier(channel, epoch) {
+                        self.aligned = Some(epoch);
+                    }
+                    None
+                }
                 Some(Element::End) => {
                     self.channels[channel].receiver = None;
                     self.open -= 1;
+                    self.aligned = self.aligner.end(channel);
                     self.valve.end(channel)
                 }
             };
@@ -75,12 +92,16 @@ impl InputGate {
         }
     }
 
-    /// The next element of any open channel, in turn, so that a busy one never starves the others.
+    /// The next element of any channel that is open and not held by a barrier, in turn, so that a busy one never starves the
+    /// others.
     async fn element(&mut self) -> (usize, Option<Element>) {
         poll_fn(|context| {
             let count = self.channels.len();
             for step in 0..count {
                 let channel = (self.next + step) % count;
+                if !self.aligner.is_open(channel) {
+                    continue;
+                }
                 if let Some(receiver) = &mut self.channels[channel].receiver
                     && let Poll::Ready(element) = receiver.poll_next(context)
                 {
@@ -96,7 +117,7 @@ impl InputGate {
 
 #[cfg(test)]
 mod tests {
-    use wasmill_core::time::END_OF_TIME;
+    use wasmill_core::time::{END_OF_TIME, NO_WATERMARK};
 
     use super::*;
     use crate::channel::{Budget, channel};
@@ -117,7 +138,7 @@ mod tests {
         let budget = Budget::new(1000);
         let (a, from_a) = channel(9, &budget);
         let (b, from_b) = channel(9, &budget);
-        let mut gate = InputGate::new(vec![(0, from_a), (1, from_b)]);
+        let mut gate = InputGate::new(vec![(0, from_a), (1, from_b)], NO_WATERMARK);
         for element in [batch(1), batch(2), Element::Watermark(10), Element::End] {
             a.try_send(element).unwrap();
         }

@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
 use wasmill_core::{
     Batch, Place, Source,
-    source::{BatchLimit, SourceEvent},
-    time::{END_OF_TIME, Splits},
+    source::{BatchLimit, SourceEvent, SplitState},
+    time::{END_OF_TIME, SplitWatermarks, Splits},
 };
 
 use crate::{
+    coordinator::Command,
     error::Stop,
     gate::{GateEvent, InputGate},
 };
@@ -25,6 +27,8 @@ pub(crate) enum Arrival {
     Watermark(i64),
     /// All input became idle (true) or active (false).
     Idle(bool),
+    /// All before belongs to the checkpoint of this epoch.
+    Barrier(u64),
     /// Nothing more comes; the watermark was at the end of time before.
     End,
 }
@@ -47,19 +51,26 @@ impl Head {
                 GateEvent::Batch { input, batch } => Ok(Arrival::Batch { input, batch }),
                 GateEvent::Watermark(watermark) => Ok(Arrival::Watermark(watermark)),
                 GateEvent::Idle(idle) => Ok(Arrival::Idle(idle)),
+                GateEvent::Barrier(epoch) => Ok(Arrival::Barrier(epoch)),
                 GateEvent::End => Ok(Arrival::End),
                 GateEvent::Lost => Err(Stop::Lost),
             },
         }
     }
-}
 
-impl Head {
     /// How long a source has worked since the last call; a gate does not work.
     pub(crate) fn take_worked(&mut self) -> Duration {
         match self {
             Head::Source(source) => std::mem::take(&mut source.worked),
             Head::Gate(_) => Duration::ZERO,
+        }
+    }
+
+    /// Where the splits of a source stand. An error says why the source cannot tell.
+    pub(crate) fn splits(&self) -> Result<Vec<SplitState>, String> {
+        match self {
+            Head::Source(source) => source.splits(),
+            Head::Gate(_) => Ok(Vec::new()),
         }
     }
 }
@@ -69,40 +80,76 @@ pub(crate) struct SourceHead {
     source: Box<dyn Source>,
     place: Place,
     limit: BatchLimit,
-    event_time: Option<EventTime>,
+    /// The ids of the splits; `None` for one that ended.
+    ids: Vec<Option<String>>,
+    watermarks: Splits,
+    /// Whether rows carry an event time.
+    timed: bool,
+    /// Whether the watermark may have advanced.
+    due: bool,
     idle: bool,
     /// Time in the source's own work since it was last asked for.
     worked: Duration,
     /// Rows that came while idle: they follow the news that the source is active.
     held: Option<Batch>,
     ended: bool,
+    command: watch::Receiver<Command>,
+    /// The last epoch whose barrier was sent.
+    epoch: u64,
 }
 
-struct EventTime {
-    splits: Splits,
-    /// Rows until the next watermark of each split; `None` for one that ended.
-    remaining: Vec<Option<usize>>,
-    every: usize,
-    due: bool,
+/// How a source's watermarks are made.
+pub(crate) struct EventTime {
+    /// How far behind the highest event time a row may still come, milliseconds.
+    pub(crate) bound: i64,
+    /// Rows of a split between two watermarks.
+    pub(crate) every: u64,
 }
 
 impl SourceHead {
-    /// A head for `source`. `event_time` is the bound of out-of-orderness in milliseconds and the number of rows between
-    /// watermarks, where rows carry an event time.
+    /// A head for `source`; `event_time` where rows carry one. Splits are looked up in what is `restored`.
     pub(crate) fn new(
         source: Box<dyn Source>,
         place: Place,
         limit: BatchLimit,
-        event_time: Option<(i64, usize)>,
+        event_time: Option<EventTime>,
+        restored: &[SplitState],
+        command: watch::Receiver<Command>,
     ) -> SourceHead {
-        let splits = source.splits();
-        let event_time = event_time.map(|(bound, every)| EventTime {
-            splits: Splits::new(splits, bound),
-            remaining: vec![Some(every.max(1)); splits],
-            every: every.max(1),
-            due: false,
-        });
-        SourceHead { source, place, limit, event_time, idle: false, worked: Duration::ZERO, held: None, ended: false }
+        let ids = source.splits();
+        let watermarks = |id: &String| {
+            restored.iter().find(|split| split.id == *id).map_or_else(SplitWatermarks::default, |split| split.watermarks)
+        };
+        let states = ids.iter().map(watermarks).collect();
+        let (timed, time) = (event_time.is_some(), event_time.unwrap_or(EventTime { bound: 0, every: u64::MAX }));
+        let epoch = command.borrow().epoch;
+        SourceHead {
+            source,
+            place,
+            limit,
+            ids: ids.into_iter().map(Some).collect(),
+            watermarks: Splits::new(states, time.bound, time.every),
+            timed,
+            // Without splits nothing is to be waited for, but that is told by the end.
+            due: timed && !restored.is_empty(),
+            idle: false,
+            worked: Duration::ZERO,
+            held: None,
+            ended: false,
+            command,
+            epoch,
+        }
+    }
+
+    fn splits(&self) -> Result<Vec<SplitState>, String> {
+        let open = self.ids.iter().enumerate().filter_map(|(split, id)| Some((split, id.as_ref()?)));
+        let state = |(split, id): (usize, &String)| {
+            let position = self.source.position(split).map_err(|error| format!("{}: {error}", self.place))?;
+            let watermarks = self.watermarks.state(split).unwrap_or_default();
+            Ok(SplitState { id: id.clone(), position, watermarks })
+        };
+        // A source that was drained has ended in the middle of its splits.
+        if self.ended { Ok(Vec::new()) } else { open.map(state).collect() }
     }
 
     async fn next(&mut self) -> Result<Arrival, Stop> {
@@ -113,19 +160,33 @@ impl SourceHead {
             if self.ended {
                 return Ok(Arrival::End);
             }
+            if std::mem::take(&mut self.due)
+                && self.ids.iter().any(Option::is_some)
+                && let Some(watermark) = self.watermarks.advance()
+            {
+                return Ok(Arrival::Watermark(watermark));
+            }
+            let command = *self.command.borrow_and_update();
+            if command.epoch > self.epoch {
+                self.epoch = command.epoch;
+                return Ok(Arrival::Barrier(command.epoch));
+            }
+            if command.drain {
+                self.ended = true;
+                return Ok(Arrival::Watermark(END_OF_TIME));
+            }
+            if command.hold {
+                self.command.changed().await.map_err(|_| Stop::Lost)?;
+                continue;
+            }
             let mut limit = self.limit;
-            if let Some(time) = &mut self.event_time {
-                if std::mem::take(&mut time.due)
-                    && let Some(watermark) = time.splits.advance()
-                {
-                    return Ok(Arrival::Watermark(watermark));
-                }
-                limit.rows = time.remaining.iter().flatten().fold(limit.rows, |rows, &left| rows.min(left));
+            if self.timed {
+                limit.rows = limit.rows.min(usize::try_from(self.watermarks.allowed()).unwrap_or(usize::MAX));
             }
             match self.ask(limit).await? {
                 SourceEvent::Rows { split, batch } => {
-                    if let Some(time) = &mut self.event_time {
-                        time.observe(split, &batch);
+                    if self.timed {
+                        self.due = self.watermarks.observe(split, &batch.timestamps, batch.rows());
                     }
                     if std::mem::take(&mut self.idle) {
                         self.held = Some(batch);
@@ -134,16 +195,16 @@ impl SourceHead {
                     return Ok(Arrival::Batch { input: 0, batch });
                 }
                 SourceEvent::SplitEnd { split } => {
-                    if let Some(time) = &mut self.event_time {
-                        time.splits.end(split);
-                        time.remaining[split] = None;
-                        // The end of the last split is told by the end of the source.
-                        time.due = time.remaining.iter().any(Option::is_some);
-                    }
+                    self.ids[split] = None;
+                    // The end of the last split is told by the end of the source.
+                    self.due = self.watermarks.end(split) && self.timed;
                 }
                 SourceEvent::Idle => {
-                    let due = self.event_time.as_mut().and_then(|time| time.splits.advance());
-                    if let Some(watermark) = due {
+                    self.watermarks.linger();
+                    if self.timed
+                        && self.ids.iter().any(Option::is_some)
+                        && let Some(watermark) = self.watermarks.advance()
+                    {
                         return Ok(Arrival::Watermark(watermark));
                     }
                     if !std::mem::replace(&mut self.idle, true) {
@@ -157,9 +218,7 @@ impl SourceHead {
             }
         }
     }
-}
 
-impl SourceHead {
     /// Asks the source for rows, and takes note of how long it worked.
     async fn ask(&mut self, limit: BatchLimit) -> Result<SourceEvent, Stop> {
         let (asked, whole) = (Instant::now(), self.source.works_while_pending());
@@ -174,18 +233,5 @@ impl SourceHead {
         .await;
         self.worked += if whole { asked.elapsed() } else { polled };
         event.map_err(|error| Stop::at(&self.place, error))
-    }
-}
-
-impl EventTime {
-    fn observe(&mut self, split: usize, batch: &Batch) {
-        self.splits.observe(split, &batch.timestamps);
-        if let Some(left) = &mut self.remaining[split] {
-            *left = left.saturating_sub(batch.rows());
-            if *left == 0 {
-                *left = self.every;
-                self.due = true;
-            }
-        }
     }
 }

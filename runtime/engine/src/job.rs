@@ -1,11 +1,17 @@
 //! Holds what a caller gives the engine to run.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use wasmill_core::{
     Clock, JobName, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{LogicalGraph, NodeId},
 };
+
+use crate::{CrashPlan, CrashPoint};
 
 /// A job, ready to start.
 pub struct Job {
@@ -27,6 +33,98 @@ pub struct Job {
     pub quota: Quota,
     /// Sizes and times.
     pub settings: Settings,
+    /// When checkpoints are taken.
+    pub checkpoints: CheckpointSettings,
+    /// What follows a failure.
+    pub restart: RestartStrategy,
+    /// Operators with `on-error = "dead-letter"`: a record that they cannot process goes to the output behind those they
+    /// describe, and the job goes on.
+    pub dead_letters: BTreeSet<NodeId>,
+    /// Whether state in the checkpoint that the job has no more may be lost.
+    pub allow_dropped_state: bool,
+    /// Where a test crashes the job.
+    pub crash: Option<Arc<dyn CrashPlan>>,
+}
+
+impl Job {
+    /// The job is at a crash point.
+    pub(crate) fn at(&self, point: CrashPoint) {
+        if let Some(crash) = &self.crash {
+            crash.at(point);
+        }
+    }
+}
+
+/// When checkpoints are taken, and what of them may fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// From the start of one to the start of the next; `None` for only the one that ends a bounded job.
+    pub interval: Option<Duration>,
+    /// One that takes longer has failed.
+    pub timeout: Duration,
+    /// At least so long from the end of one to the start of the next.
+    pub min_pause: Duration,
+    /// How many may fail in a row before the attempt does.
+    pub tolerated_failures: u32,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> CheckpointSettings {
+        CheckpointSettings {
+            interval: None,
+            timeout: Duration::from_secs(600),
+            min_pause: Duration::ZERO,
+            tolerated_failures: 0,
+        }
+    }
+}
+
+/// What follows a failed attempt. Attempts are counted since the last completed checkpoint; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RestartStrategy {
+    /// The job fails.
+    #[default]
+    None,
+    /// A new attempt after a fixed time.
+    FixedDelay {
+        /// How long.
+        delay: Duration,
+        /// How many in a row.
+        attempts: Option<u32>,
+    },
+    /// A new attempt after a time that doubles each time.
+    ExponentialDelay {
+        /// The first time.
+        initial: Duration,
+        /// The longest.
+        max: Duration,
+        /// How many in a row.
+        attempts: Option<u32>,
+    },
+}
+
+impl RestartStrategy {
+    /// How long to wait before the next attempt after `failures` failures in a row, at least 1; `None` to give up.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasmill_engine::RestartStrategy;
+    /// let (initial, max) = (Duration::from_secs(1), Duration::from_secs(5));
+    /// let strategy = RestartStrategy::ExponentialDelay { initial, max, attempts: Some(4) };
+    /// let delays: Vec<_> = (1..=5).map(|failures| strategy.delay(failures).map(|delay| delay.as_secs())).collect();
+    /// assert_eq!(delays, [Some(1), Some(2), Some(4), Some(5), None]);
+    /// ```
+    pub fn delay(&self, failures: u32) -> Option<Duration> {
+        let within = |attempts: Option<u32>| attempts.is_none_or(|attempts| failures <= attempts);
+        match *self {
+            RestartStrategy::None => None,
+            RestartStrategy::FixedDelay { delay, attempts } => within(attempts).then_some(delay),
+            RestartStrategy::ExponentialDelay { initial, max, attempts } => {
+                let factor = 2u32.saturating_pow(failures.saturating_sub(1));
+                within(attempts).then(|| initial.saturating_mul(factor).min(max))
+            }
+        }
+    }
 }
 
 /// A source and how its watermarks are made.

@@ -23,21 +23,34 @@
 //! - A subtask yields to the executor after each turn (one batch).
 //! - The first error wins: it cancels all subtasks, and a subtask that merely lost its neighbour reports nothing.
 
+mod attempt;
 mod chain;
 mod channel;
 mod clock;
+mod coordinator;
+mod crash;
+mod dead_letter;
 mod error;
 mod gate;
 mod head;
 mod job;
+mod migration;
+mod recover;
 mod router;
+mod run;
 mod running;
+mod schedule;
+mod seed;
 mod start;
 mod subtask;
+mod supervise;
 mod timers;
 
 pub use clock::SystemClock;
 pub use error::{Cause, JobError};
-pub use job::{Job, Settings, SourceSpec};
-pub use running::{Handle, NodeProgress, Progress, Running, Summary};
+pub use crash::{CrashPlan, CrashPoint};
+pub use job::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec};
+pub use running::{
+    CheckpointProgress, CheckpointStats, Handle, NodeProgress, Progress, RequestError, Running, Stop, Stopped, Summary,
+};
 pub use start::start;

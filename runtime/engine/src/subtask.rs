@@ -1,16 +1,26 @@
-//! The loop of one subtask: one turn takes what its head has, or what time brings, and hands it down its chain.
+//! The loop of one subtask: one turn takes what its head has, or what time brings, and hands it down its chain; between
+//! turns it hands over, step by step, what the last checkpoint cut.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use tokio::task::yield_now;
-use wasmill_core::{Place, Status, sink::Committable};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, yield_now},
+};
+use tokio_util::task::TaskTracker;
+use wasmill_core::Status;
 
 use crate::{
-    chain::Chain,
+    CrashPoint, Handle, Job,
+    chain::{Chain, HandOver, PreCommit},
     channel::Element,
+    coordinator::{Ack, Command, Report},
     error::Stop,
     head::{Arrival, Head},
 };
@@ -23,25 +33,50 @@ pub(crate) struct Subtask {
     pub(crate) source: Option<Arc<Status>>,
     /// The status of every node in the subtask.
     pub(crate) statuses: Vec<Arc<Status>>,
-    /// The epoch of the checkpoint that ends a bounded job.
-    pub(crate) final_epoch: u64,
+    pub(crate) checkpoints: Participant,
+}
+
+/// A subtask's part in the checkpoints of its attempt.
+pub(crate) struct Participant {
+    pub(crate) job: Arc<Job>,
+    pub(crate) handle: Handle,
+    /// The subtask's number among all.
+    pub(crate) subtask: usize,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    pub(crate) command: watch::Receiver<Command>,
+    /// What goes on beside the subtask, and must have ended before another attempt begins.
+    pub(crate) beside: TaskTracker,
+    /// The last epoch that was cut.
+    pub(crate) epoch: u64,
+    /// What the last cut left to do.
+    pub(crate) cut: Option<Cut>,
+    /// The last acknowledgement on its way: they must not overtake each other.
+    pub(crate) acknowledging: Option<JoinHandle<()>>,
+}
+
+/// An epoch that was cut and is not all handed over.
+pub(crate) struct Cut {
+    hand_over: HandOver,
+    ack: Ack,
+    sinks: Vec<PreCommit>,
 }
 
 /// What ends the wait for the head.
 enum Woken {
     Arrival(Arrival),
-    /// Rows have waited for their batch to fill, or a processing-time timer is due.
+    /// Rows have waited for their batch to fill, a processing-time timer is due, or there is something to hand over.
     Time,
 }
 
 impl Subtask {
-    /// Runs until the end of its input. Dropped when the job is cancelled.
-    pub(crate) async fn run(mut self) -> Result<Vec<(Place, Committable)>, Stop> {
+    /// Runs until the end of its input is part of a checkpoint. Dropped when the attempt is cancelled.
+    pub(crate) async fn run(mut self) -> Result<(), Stop> {
         loop {
             let since = Instant::now();
             let woken = self.wait(since).await?;
             let woke = Instant::now();
             let end = self.turn(woken, woke).await?;
+            self.step().await?;
             let worked = self.head.take_worked();
             self.account((woke - since).saturating_sub(worked), worked + woke.elapsed());
             if end {
@@ -50,12 +85,22 @@ impl Subtask {
             yield_now().await;
         }
         let since = Instant::now();
-        let committables = self.chain.finish(self.final_epoch).await?;
+        self.chain.finish().await?;
+        self.settle().await?;
         if let Some(source) = &self.source {
             source.finished.add(1);
         }
         self.account(Duration::ZERO, since.elapsed());
-        Ok(committables)
+        let subtask = self.checkpoints.subtask;
+        self.checkpoints.report(Report::Ended(subtask))?;
+        loop {
+            let epoch = self.checkpoints.command.borrow_and_update().epoch;
+            if epoch > self.checkpoints.epoch {
+                self.cut(epoch, true).await?;
+                return self.settle().await;
+            }
+            self.checkpoints.command.changed().await.map_err(|_| Stop::Lost)?;
+        }
     }
 
     /// Waits for the head, but not past what is due.
@@ -63,6 +108,14 @@ impl Subtask {
         // A source keeps to the linger time itself: what it is waiting for must not be dropped.
         if let Head::Source(_) = self.head {
             return Ok(Woken::Arrival(self.head.next().await?));
+        }
+        if self.checkpoints.cut.is_some() {
+            let mut next = pin!(self.head.next());
+            let arrival = poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
+            return match arrival {
+                Poll::Ready(arrival) => Ok(Woken::Arrival(arrival?)),
+                Poll::Pending => Ok(Woken::Time),
+            };
         }
         let lingering = self.chain.routers.iter().filter_map(|router| router.deadline()).min();
         let ticking = self
@@ -96,6 +149,7 @@ impl Subtask {
                 self.chain.advance(watermark).await?;
             }
             Woken::Arrival(Arrival::Idle(idle)) => self.chain.announce(Element::Idle(idle)).await?,
+            Woken::Arrival(Arrival::Barrier(epoch)) => self.cut(epoch, false).await?,
             Woken::Arrival(Arrival::End) => return Ok(true),
             Woken::Time => {}
         }
@@ -110,6 +164,54 @@ impl Subtask {
         Ok(false)
     }
 
+    /// Cuts an epoch; the barrier goes on unless the end of the input did before.
+    async fn cut(&mut self, epoch: u64, finished: bool) -> Result<(), Stop> {
+        // A cut that comes before the last one is handed over waits for that.
+        self.settle().await?;
+        let since = Instant::now();
+        self.checkpoints.epoch = epoch;
+        let splits = match self.head.splits() {
+            Ok(splits) => splits,
+            Err(why) => {
+                self.checkpoints.report(Report::Declined { epoch, why })?;
+                Vec::new()
+            }
+        };
+        let (hand_over, sinks) = self.chain.cut(epoch).await?;
+        // Where the barrier waits for room downstream, records would have waited too: that is no pause.
+        self.checkpoints.handle.paused(since.elapsed());
+        if !finished {
+            self.chain.announce(Element::Barrier(epoch)).await?;
+        }
+        self.checkpoints.job.at(CrashPoint::Cut);
+        let watermark = self.chain.watermark;
+        let ack = Ack { subtask: self.checkpoints.subtask, epoch, finished, watermark, splits, committables: Vec::new() };
+        self.checkpoints.cut = Some(Cut { hand_over, ack, sinks });
+        Ok(())
+    }
+
+    /// Hands over a bit of what was cut, if there is anything left; then acknowledges.
+    async fn step(&mut self) -> Result<(), Stop> {
+        let Some(cut) = &mut self.checkpoints.cut else { return Ok(()) };
+        if !self.chain.step(&mut cut.hand_over).await? {
+            self.checkpoints.job.at(CrashPoint::Step);
+            return Ok(());
+        }
+        if let Some(cut) = self.checkpoints.cut.take() {
+            self.checkpoints.acknowledge(cut);
+        }
+        Ok(())
+    }
+
+    /// Hands over all that is left of what was cut.
+    async fn settle(&mut self) -> Result<(), Stop> {
+        while self.checkpoints.cut.is_some() {
+            self.step().await?;
+            yield_now().await;
+        }
+        Ok(())
+    }
+
     /// Publishes where the time of a turn went.
     fn account(&mut self, idle: Duration, turn: Duration) {
         let waited: Duration = self.chain.routers.iter_mut().map(|router| router.take_waited()).sum();
@@ -118,5 +220,35 @@ impl Subtask {
             status.backpressured_ns.add(waited.as_nanos() as u64);
             status.busy_ns.add(turn.saturating_sub(waited).as_nanos() as u64);
         }
+    }
+}
+
+impl Participant {
+    fn report(&self, report: Report) -> Result<(), Stop> {
+        self.reports.send(report).map_err(|_| Stop::Lost)
+    }
+
+    /// Tells the coordinator once the sinks have made their rows durable, while records go on.
+    fn acknowledge(&mut self, cut: Cut) {
+        let Cut { mut ack, sinks, .. } = cut;
+        let (job, reports, before) = (self.job.clone(), self.reports.clone(), self.acknowledging.take());
+        let acknowledging = self.beside.spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            for PreCommit { node, place, prepared } in sinks {
+                match prepared.await {
+                    Ok(committable) => ack.committables.extend(committable.map(|committable| (node, committable))),
+                    Err(error) => {
+                        let _ = reports.send(Report::Failed(Stop::at(&place, error)));
+                        return;
+                    }
+                }
+            }
+            job.at(CrashPoint::Acknowledged);
+            // Nobody listens when the attempt is over.
+            let _ = reports.send(Report::Ack(ack));
+        });
+        self.acknowledging = Some(acknowledging);
     }
 }

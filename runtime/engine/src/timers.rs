@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use wasmill_core::{
     Charge, Quota, TimerService,
     quota::{OverQuota, Use},
+    state::TimerChanges,
     time::{DueTimers, TimeDomain, TimerBatch, TimerQueue},
 };
 
@@ -16,7 +17,12 @@ struct Inner {
     queue: TimerQueue,
     charge: Charge,
     over: Option<OverQuota>,
+    /// What a call that may be undone sets (true) and removes.
+    aside: Option<Vec<(TimeDomain, bool, TimerBatch)>>,
 }
+
+/// Timers that are handed over at a time.
+const HAND_OVER: usize = 4_096;
 
 /// Bytes that the charge grows by at a time, so that it is not changed at every call.
 const STEP: u64 = 64 * 1024;
@@ -24,7 +30,42 @@ const STEP: u64 = 64 * 1024;
 impl Timers {
     pub(crate) fn new(quota: &Quota) -> Result<Timers, OverQuota> {
         let charge = quota.charge(Use::Timers, 0)?;
-        Ok(Timers(Mutex::new(Inner { queue: TimerQueue::default(), charge, over: None })))
+        Ok(Timers(Mutex::new(Inner { queue: TimerQueue::default(), charge, over: None, aside: None })))
+    }
+
+    /// Sets timers that the store has.
+    pub(crate) fn restore(&self, domain: TimeDomain, timers: &TimerBatch) -> Result<(), OverQuota> {
+        let mut inner = self.lock();
+        inner.queue.restore(domain, timers);
+        inner.settle();
+        inner.over.take().map_or(Ok(()), Err)
+    }
+
+    /// Cuts; see [`TimerQueue::cut`].
+    pub(crate) fn cut(&self) {
+        self.lock().queue.cut();
+    }
+
+    /// Some of what changed up to the cut; `None` when all is handed over.
+    pub(crate) fn hand_over(&self) -> Option<(TimeDomain, TimerChanges)> {
+        let mut inner = self.lock();
+        let changes = inner.queue.hand_over(HAND_OVER);
+        inner.settle();
+        changes
+    }
+
+    /// Begins a call that may be undone: timers are kept aside until it ends.
+    pub(crate) fn begin_call(&self) {
+        self.lock().aside = Some(Vec::new());
+    }
+
+    /// Ends such a call; without `keep` its timers are forgotten.
+    pub(crate) fn end_call(&self, keep: bool) {
+        let mut inner = self.lock();
+        let aside = inner.aside.take().unwrap_or_default();
+        for (domain, set, timers) in aside.into_iter().filter(|_| keep) {
+            inner.change(domain, set, &timers);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -51,6 +92,15 @@ impl Timers {
 }
 
 impl Inner {
+    fn change(&mut self, domain: TimeDomain, set: bool, timers: &TimerBatch) {
+        match (&mut self.aside, set) {
+            (Some(aside), _) => aside.push((domain, set, timers.clone())),
+            (None, true) => self.queue.register(domain, timers),
+            (None, false) => self.queue.delete(domain, timers),
+        }
+        self.settle();
+    }
+
     fn settle(&mut self) {
         let wanted = (self.queue.bytes() as u64).next_multiple_of(STEP);
         if wanted != self.charge.bytes()
@@ -63,15 +113,11 @@ impl Inner {
 
 impl TimerService for Timers {
     fn register(&self, domain: TimeDomain, timers: &TimerBatch) {
-        let mut inner = self.lock();
-        inner.queue.register(domain, timers);
-        inner.settle();
+        self.lock().change(domain, true, timers);
     }
 
     fn delete(&self, domain: TimeDomain, timers: &TimerBatch) {
-        let mut inner = self.lock();
-        inner.queue.delete(domain, timers);
-        inner.settle();
+        self.lock().change(domain, false, timers);
     }
 }
 

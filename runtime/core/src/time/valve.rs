@@ -39,6 +39,13 @@ impl Valve {
         }
     }
 
+    /// A valve whose input was at `watermark` before: it never goes back behind it.
+    #[must_use]
+    pub fn restored(mut self, watermark: i64) -> Valve {
+        self.output = watermark;
+        self
+    }
+
     /// The input's watermark so far.
     pub fn watermark(&self) -> i64 {
         self.output

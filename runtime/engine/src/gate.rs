@@ -159,7 +159,7 @@ mod tests {
     async fn a_lost_sender_is_told() {
         let budget = Budget::new(1000);
         let (a, from_a) = channel(9, &budget);
-        let mut gate = InputGate::new(vec![(0, from_a)]);
+        let mut gate = InputGate::new(vec![(0, from_a)], NO_WATERMARK);
         drop(a);
         assert_eq!(gate.next().await, GateEvent::Lost);
     }

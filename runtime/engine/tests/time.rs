@@ -30,8 +30,11 @@ impl SourceFactory for Napping {
 }
 
 impl Source for Napping {
-    fn splits(&self) -> usize {
-        0
+    fn splits(&self) -> Vec<String> {
+        vec![]
+    }
+    fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
+        Err(ConnectorError("it has no splits".into()))
     }
     fn works_while_pending(&self) -> bool {
         self.0

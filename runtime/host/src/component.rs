@@ -115,7 +115,12 @@ impl Component {
 
     /// Whether it can migrate its state.
     pub fn has_migration(&self) -> bool {
-        self.0.exports.iter().any(|export| imports::is_compatible(export, MIGRATION))
+        self.migration().is_some()
+    }
+
+    /// The name under which it exports `migrate`'s interface.
+    pub(crate) fn migration(&self) -> Option<String> {
+        self.0.exports.iter().find(|export| imports::is_compatible(export, MIGRATION)).cloned()
     }
 
     /// Whether its code came from the cache.

@@ -4,7 +4,7 @@ use wasmill_core::{
     Batch, CallTime, Codec, Description,
     batch::{KEY_ABSENT, NO_TIME, VALUE_ABSENT},
     description::{Columns, InputDescription, OutputDescription, StateDescription, StateKind, StateScope, TimeToLive},
-    state::{EntryKeys, StateOperation, Values, Writes},
+    state::{EntryKeys, MapPage, StateOperation, Values, Writes},
     time::{TimeDomain, TimerBatch},
 };
 
@@ -82,6 +82,11 @@ pub(crate) fn entries_in(entries: state::EntryKeys) -> EntryKeys {
 pub(crate) fn values_out(values: Values) -> state::Values {
     let Values { present, value_ends, values } = values;
     state::Values { present, value_ends, values }
+}
+
+pub(crate) fn page_out(page: MapPage) -> state::Page {
+    let MapPage { map_key_ends, map_keys, value_ends, values, more } = page;
+    state::Page { map_key_ends, map_keys, value_ends, values, more }
 }
 
 pub(crate) fn writes_in(writes: state::Writes) -> Writes {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use wasmill_core::{BoxFuture, Description, JobName, Operator, OperatorContext, OperatorError, OperatorFactory};
+use wasmill_core::{BoxFuture, Description, JobName, Operator, OperatorContext, OperatorError, OperatorFactory, state::EntryPage};
 
 use crate::{
     bindings::{OperatorPre, exports::wasmill::operator::guest::Context},
@@ -108,6 +108,7 @@ impl ComponentOperator {
             epoch: context.epoch,
             state_cache_bytes: settings.state_cache_bytes,
             restored: context.restored,
+            write_through: context.write_through,
             config: settings.config.clone(),
         };
         instance.open(&opening, context.processing_time).await?;
@@ -122,5 +123,18 @@ impl OperatorFactory for ComponentOperator {
 
     fn create(&self, context: OperatorContext) -> BoxFuture<'_, Result<Box<dyn Operator>, OperatorError>> {
         Box::pin(async move { Ok(Box::new(self.instance(context).await?) as Box<dyn Operator>) })
+    }
+
+    fn migrates(&self) -> bool {
+        self.component.has_migration()
+    }
+
+    fn migrate(
+        &self,
+        state: u32,
+        from_version: u32,
+        entries: EntryPage,
+    ) -> BoxFuture<'_, Result<EntryPage, OperatorError>> {
+        Box::pin(self.component.migrate(&self.settings, state, from_version, entries))
     }
 }

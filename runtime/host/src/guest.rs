@@ -24,6 +24,8 @@ pub(crate) struct Guest {
     pub(crate) phase: Phase,
     pub(crate) connections: Option<Connections>,
     pub(crate) max_batch_bytes: u64,
+    /// Whether the batch being processed is of a keyed input.
+    pub(crate) keyed_input: bool,
     /// Whether the call in progress has written state.
     pub(crate) wrote: bool,
     pub(crate) memory: Memory,
@@ -49,6 +51,7 @@ pub(crate) enum Phase {
     Snapshot,
     SnapshotStep,
     Finish,
+    Migrate,
 }
 
 impl Phase {
@@ -62,6 +65,7 @@ impl Phase {
             Phase::Snapshot => "snapshot",
             Phase::SnapshotStep => "snapshot-step",
             Phase::Finish => "finish",
+            Phase::Migrate => "migrate",
         }
     }
 }
@@ -102,6 +106,7 @@ impl Guest {
             phase: if connections.is_some() { Phase::Open } else { Phase::Describe },
             connections,
             max_batch_bytes: limits.max_batch_bytes,
+            keyed_input: false,
             wrote: false,
             memory: Memory::new(limits, setting.quota)?,
             budget: Budget::new(ticks.clone(), limits.call_budget),
@@ -133,9 +138,9 @@ impl Guest {
     /// What the instance is connected to.
     ///
     /// # Errors
-    /// [`OperatorError::Contract`] when `import` is called from `describe`.
+    /// [`OperatorError::Contract`] when `import` is called from `describe` or `migrate`.
     pub(crate) fn connections(&self, import: &str) -> Result<&Connections, OperatorError> {
-        self.connections.as_ref().ok_or_else(|| self.refused(import, "`describe` is pure"))
+        self.connections.as_ref().ok_or_else(|| self.refused(import, &format!("`{}` is pure", self.phase.name())))
     }
 
     /// That `import` may not be called now.

@@ -100,7 +100,9 @@ impl Instance {
         let rows = batch.rows();
         let batch = convert::project(batch, described.columns);
         self.store.data().fits(batch.bytes(), "it was given a batch")?;
+        let keyed = described.keyed;
         self.enter(Phase::Process, Some(time.processing_time))?;
+        self.store.data_mut().keyed_input = keyed;
         let batch = convert::batch_out(batch);
         let guest = self.exports.wasmill_operator_guest();
         let returned = guest.call_process(&mut self.store, convert::call(time), input, &batch).await;

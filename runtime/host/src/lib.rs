@@ -25,7 +25,8 @@
 //! - `imports`: which imports are linked, which refused. `import/`: the contract's imports, one file each. `wasi/`:
 //!   clocks, random numbers and standard streams in place of wasmtime's.
 //! - `limits`, `memory`, `budget`: what an instance may use.
-//! - `guest`: what a store holds; `instance`: the calls; `factory`, `describe`: from a component to instances.
+//! - `guest`: what a store holds; `instance`: the calls; `factory`, `describe`, `migrate`: from a component to
+//!   instances.
 //! - `convert`: between the contract's types and those of `core`; `failure`: from a trap to an error that names its
 //!   cause.
 
@@ -45,6 +46,7 @@ mod imports;
 mod instance;
 mod limits;
 mod memory;
+mod migrate;
 mod runtime;
 mod ticker;
 mod wasi;

@@ -1,8 +1,10 @@
 //! Native sources, operators and sinks to drive the engine with.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several test binaries, each uses a part")]
 
+pub mod memory;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,28 +14,37 @@ use wasmill_core::{
     graph::{Edge, Exchange, LogicalGraph, Node, Role},
     sink::Committable,
     source::{BatchLimit, ConnectorError, SourceEvent},
-    state::*,
     time::{TimeDomain, TimerBatch},
     *,
 };
-use wasmill_engine::{Job, Settings, SourceSpec};
+use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec};
 
 /// Rows (timestamp, key, value), cut into batches; row i goes to subtask i % parallelism.
 pub struct Rows {
     pub rows: Vec<(i64, String, u64)>,
     pub batch_rows: usize,
     pub timed: bool,
+    /// Before each batch.
+    pub pause: Duration,
 }
 
 pub fn numbers(count: u64, keys: u64, batch_rows: usize) -> Rows {
     let rows = (0..count).map(|i| (i as i64, format!("key-{}", i % keys), i)).collect();
-    Rows { rows, batch_rows, timed: false }
+    Rows { rows, batch_rows, timed: false, pause: Duration::ZERO }
+}
+
+/// Split k of n has the rows k, k + n, k + 2n, ...; n is the parallelism of the first start.
+struct Split {
+    id: String,
+    rows: Vec<(i64, String, u64)>,
+    next: usize,
 }
 
 struct RowsSource {
-    rows: std::vec::IntoIter<(i64, String, u64)>,
+    splits: Vec<Split>,
+    current: usize,
     batch_rows: usize,
-    split_ended: bool,
+    pause: Duration,
 }
 
 impl SourceFactory for Rows {
@@ -44,32 +55,58 @@ impl SourceFactory for Rows {
         self.timed
     }
     fn create(&self, c: SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
-        let mine =
-            |(i, row): (usize, &(i64, String, u64))| (i as u32 % c.parallelism == c.place.subtask).then(|| row.clone());
-        let rows: Vec<_> = self.rows.iter().enumerate().filter_map(mine).collect();
-        Ok(Box::new(RowsSource { rows: rows.into_iter(), batch_rows: self.batch_rows, split_ended: false }))
+        let split = |k: usize, n: usize, next: usize| Split {
+            id: format!("{k}/{n}"),
+            rows: self.rows.iter().skip(k).step_by(n).cloned().collect(),
+            next,
+        };
+        let splits = match c.restored {
+            None => vec![split(c.place.subtask as usize, c.parallelism as usize, 0)],
+            Some(splits) => {
+                let mine = splits.iter().enumerate().filter(|(i, _)| *i as u32 % c.parallelism == c.place.subtask);
+                mine.map(|(_, state)| {
+                    let (k, n) = state.id.split_once('/').unwrap();
+                    let next = u64::from_le_bytes(state.position.as_slice().try_into().unwrap());
+                    split(k.parse().unwrap(), n.parse().unwrap(), next as usize)
+                })
+                .collect()
+            }
+        };
+        Ok(Box::new(RowsSource { splits, current: 0, batch_rows: self.batch_rows, pause: self.pause }))
     }
 }
 
 impl Source for RowsSource {
-    fn splits(&self) -> usize {
-        1
+    fn splits(&self) -> Vec<String> {
+        self.splits.iter().map(|split| split.id.clone()).collect()
+    }
+    fn position(&self, split: usize) -> Result<Vec<u8>, ConnectorError> {
+        Ok((self.splits[split].next as u64).to_le_bytes().to_vec())
     }
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
-        let mut builder = BatchBuilder::default();
-        for (timestamp, key, value) in self.rows.by_ref().take(self.batch_rows.min(limit.rows)) {
-            let value = value.to_le_bytes();
-            builder.push(Row { timestamp, key: Some(key.as_bytes()), value: Some(&value), headers: &[] });
-        }
-        let event = match (builder.is_empty(), self.split_ended) {
-            (false, _) => SourceEvent::Rows { split: 0, batch: builder.take() },
-            (true, false) => {
-                self.split_ended = true;
-                SourceEvent::SplitEnd { split: 0 }
-            }
-            (true, true) => SourceEvent::End,
+        let pause = self.pause;
+        let Some(split) = self.splits.get_mut(self.current) else {
+            return Box::pin(std::future::ready(Ok(SourceEvent::End)));
         };
-        Box::pin(std::future::ready(Ok(event)))
+        let mut builder = BatchBuilder::default();
+        for (timestamp, key, value) in split.rows.iter().skip(split.next).take(self.batch_rows.min(limit.rows)) {
+            let value = value.to_le_bytes();
+            builder.push(Row { timestamp: *timestamp, key: Some(key.as_bytes()), value: Some(&value), headers: &[] });
+        }
+        split.next += builder.rows();
+        let event = match builder.is_empty() {
+            false => SourceEvent::Rows { split: self.current, batch: builder.take() },
+            true => {
+                self.current += 1;
+                SourceEvent::SplitEnd { split: self.current - 1 }
+            }
+        };
+        Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            Ok(event)
+        })
     }
 }
 
@@ -165,23 +202,37 @@ pub fn identity() -> Arc<dyn OperatorFactory> {
 /// Rows by sink subtask.
 pub type BySubtask = BTreeMap<u32, Vec<(String, u64)>>;
 
-/// Rows by sink subtask, in the order they came; `committed` once the job has.
+/// A sink in memory: what was written, and what is committed, by epoch and subtask.
 #[derive(Default, Clone)]
 pub struct Collected {
     pub rows: Arc<Mutex<BySubtask>>,
-    pub committed: Arc<Mutex<Vec<Vec<u8>>>>,
+    pub committed: Arc<Mutex<BTreeMap<(u64, u32), Vec<(String, u64)>>>>,
     pub discarded: Arc<Mutex<u32>>,
     pub delay: Duration,
 }
 
-struct CollectSink(Collected, u32);
+struct CollectSink {
+    to: Collected,
+    subtask: u32,
+    epoch: Vec<(String, u64)>,
+}
 
 impl SinkFactory for Collected {
     fn create(&self, context: SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
-        Ok(Box::new(CollectSink(self.clone(), context.place.subtask)))
+        Ok(Box::new(CollectSink { to: self.clone(), subtask: context.place.subtask, epoch: Vec::new() }))
     }
-    fn commit(&self, committable: &Committable) -> Result<(), ConnectorError> {
-        self.committed.lock().unwrap().push(committable.0.clone());
+    /// A committable holds its rows: "epoch subtask", then a line a row.
+    fn commit(&self, committables: &[Committable]) -> Result<(), ConnectorError> {
+        for committable in committables {
+            let text = String::from_utf8(committable.0.clone()).unwrap();
+            let mut lines = text.lines().map(|line| line.split_once(' ').unwrap());
+            let (epoch, subtask) = lines.next().unwrap();
+            let rows = lines.map(|(value, key)| (key.to_string(), value.parse().unwrap())).collect();
+            let place = (epoch.parse().unwrap(), subtask.parse().unwrap());
+            if let Some(before) = self.committed.lock().unwrap().insert(place, rows) {
+                assert_eq!(before, self.committed.lock().unwrap()[&place], "an epoch was used twice");
+            }
+        }
         Ok(())
     }
     fn discard(&self) -> Result<(), ConnectorError> {
@@ -196,19 +247,26 @@ impl SinkFactory for Collected {
 impl Sink for CollectSink {
     fn write(&mut self, batch: Batch) -> BoxFuture<'_, Result<(), ConnectorError>> {
         Box::pin(async move {
-            if !self.0.delay.is_zero() {
-                tokio::time::sleep(self.0.delay).await;
+            if !self.to.delay.is_zero() {
+                tokio::time::sleep(self.to.delay).await;
             }
             let row = |row: Row<'_>| {
                 let key = String::from_utf8_lossy(row.key.unwrap_or_default()).into_owned();
-                (key, u64::from_le_bytes(row.value.unwrap_or(&[0; 8]).try_into().unwrap()))
+                let value = row.value.unwrap_or(&[0; 8]).try_into().map_or(0, u64::from_le_bytes);
+                (key, value)
             };
-            self.0.rows.lock().unwrap().entry(self.1).or_default().extend(batch.iter().map(row));
+            let rows: Vec<_> = batch.iter().map(row).collect();
+            self.to.rows.lock().unwrap().entry(self.subtask).or_default().extend(rows.clone());
+            self.epoch.extend(rows);
             Ok(())
         })
     }
-    fn pre_commit(&mut self, _: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>> {
-        Box::pin(std::future::ready(Ok(Some(Committable(self.1.to_le_bytes().to_vec())))))
+    fn pre_commit(&mut self, epoch: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>> {
+        let mut text = format!("{epoch} {}\n", self.subtask);
+        for (key, value) in std::mem::take(&mut self.epoch) {
+            text.push_str(&format!("{value} {key}\n"));
+        }
+        Box::pin(std::future::ready(Ok(Some(Committable(text.into_bytes())))))
     }
 }
 
@@ -219,34 +277,12 @@ impl Collected {
         all.sort();
         all
     }
-}
 
-/// No state: only ownership of keys.
-pub struct NoState;
-struct NoKeyedState(MaxParallelism, KeyGroupRange);
-
-impl KeyedState for NoKeyedState {
-    fn owns(&self, key: &[u8]) -> bool {
-        self.1.contains(self.0.group(key))
-    }
-    fn get_many<'a>(&'a self, _: u32, _: &'a EntryKeys) -> BoxFuture<'a, Result<Values, StateError>> {
-        Box::pin(std::future::ready(Err(StateError::Contract("no state".into()))))
-    }
-    fn write_many<'a>(&'a self, _: u32, _: u64, _: &'a Writes) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(std::future::ready(Err(StateError::Contract("no state".into()))))
-    }
-    fn cut(&self, _: u64) -> Result<(), StateError> {
-        Ok(())
-    }
-    fn seal(&self) {}
-}
-
-impl StateBackend for NoState {
-    fn open(&self, request: StateScopeRequest) -> Result<Arc<dyn KeyedState>, StateError> {
-        Ok(Arc::new(NoKeyedState(request.max_parallelism, request.range)))
-    }
-    fn commit(&self, _: u64) -> BoxFuture<'_, Result<(), StateError>> {
-        Box::pin(std::future::ready(Ok(())))
+    /// All rows that are committed, sorted.
+    pub fn visible(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<_> = self.committed.lock().unwrap().values().flatten().cloned().collect();
+        all.sort();
+        all
     }
 }
 
@@ -288,9 +324,14 @@ pub fn line(
         sources: BTreeMap::from([(0, source)]),
         operators: operators.into_iter().enumerate().map(|(i, (_, operator))| (i + 1, operator)).collect(),
         sinks: BTreeMap::from([(last, Arc::new(sink.1) as Arc<dyn SinkFactory>)]),
-        state: Arc::new(NoState),
+        state: Arc::new(memory::MemoryStore::default()),
         clock: Arc::new(FixedClock),
         quota: Quota::new("job `test`", 1 << 30),
         settings: Settings::default(),
+        checkpoints: CheckpointSettings::default(),
+        restart: RestartStrategy::None,
+        dead_letters: BTreeSet::new(),
+        allow_dropped_state: false,
+        crash: None,
     }
 }

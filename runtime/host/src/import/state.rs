@@ -1,23 +1,27 @@
-//! Reads and writes keyed state for a guest.
+//! Reads and writes state for a guest.
 
 use std::sync::Arc;
 
 use wasmill_core::{
     KeyedState, OperatorError,
     batch::BatchError,
-    description::StateKind,
-    state::{StateError, StateOperation},
+    description::{StateDescription, StateKind, StateScope},
+    state::{EntryKeys, StateError},
 };
 
-use crate::{bindings::wasmill::operator::state, convert, guest::Guest};
+use crate::{
+    bindings::wasmill::operator::state,
+    convert,
+    guest::{Guest, Phase},
+};
 
 const GET: &str = "state.get-many";
 const WRITE: &str = "state.write-many";
 const SCAN: &str = "state.scan";
 
 impl Guest {
-    /// The keyed state behind state number `state`.
-    fn value_state(&self, import: &str, state: u32) -> Result<Arc<dyn KeyedState>, OperatorError> {
+    /// State number `state`, and the backend behind it.
+    fn state(&self, import: &str, state: u32) -> Result<(Arc<dyn KeyedState>, &StateDescription), OperatorError> {
         let connections = self.connections(import)?;
         let states = &connections.description.states;
         match states.get(state as usize) {
@@ -26,14 +30,21 @@ impl Guest {
                 let message = format!("it called `{import}` on state {state}, but describes {described} (from 0)");
                 Err(OperatorError::Contract(message))
             }
-            Some(described) if described.kind != StateKind::Value => Err(unsupported(import, described.kind.name())),
-            Some(_) => Ok(connections.state.clone()),
+            Some(described) => Ok((connections.state.clone(), described)),
         }
     }
 }
 
-fn unsupported(import: &str, what: &str) -> OperatorError {
-    OperatorError::Trap(format!("`{import}` on {what} state is not supported yet; use value state"))
+/// Whether entries are columns, with map keys just where the state is a map.
+fn check(import: &str, described: &StateDescription, entries: &EntryKeys) -> Result<(), OperatorError> {
+    entries.check().map_err(|error| columns(import, error))?;
+    let (name, kind) = (&described.name, described.kind.name());
+    let message = match (described.kind, entries.map_key_ends.is_empty()) {
+        (StateKind::Map, true) if !entries.is_empty() => format!("it gave no map keys to `{import}` on map state `{name}`"),
+        (StateKind::Value | StateKind::List, false) => format!("it gave map keys to `{import}` on {kind} state `{name}`"),
+        _ => return Ok(()),
+    };
+    Err(OperatorError::Contract(message))
 }
 
 fn columns(import: &str, error: BatchError) -> OperatorError {
@@ -50,12 +61,9 @@ fn failed(import: &str, error: StateError) -> OperatorError {
 
 impl state::Host for Guest {
     async fn get_many(&mut self, state: u32, entries: state::EntryKeys) -> wasmtime::Result<state::Values> {
-        let backend = self.value_state(GET, state)?;
+        let (backend, described) = self.state(GET, state)?;
         let entries = convert::entries_in(entries);
-        entries.check().map_err(|error| columns(GET, error))?;
-        if !entries.map_key_ends.is_empty() {
-            return Err(OperatorError::Contract(format!("it gave map keys to `{GET}` on value state")).into());
-        }
+        check(GET, described, &entries)?;
         let read = self.budget.aside(backend.get_many(state, &entries)).await;
         let values = read.map_err(|error| failed(GET, error))?;
         let bytes = values.values.len() + values.value_ends.len() * 5;
@@ -64,24 +72,38 @@ impl state::Host for Guest {
     }
 
     async fn write_many(&mut self, state: u32, epoch: u64, writes: state::Writes) -> wasmtime::Result<()> {
-        let backend = self.value_state(WRITE, state)?;
+        let (backend, described) = self.state(WRITE, state)?;
         let writes = convert::writes_in(writes);
         writes.check().map_err(|error| columns(WRITE, error))?;
-        if !writes.entries.map_key_ends.is_empty() || writes.operations.contains(&StateOperation::Append) {
-            let message = format!("it called `{WRITE}` on value state with what only list or map state has");
+        check(WRITE, described, &writes.entries)?;
+        let (rows, expires) = (writes.operations.len(), writes.expires.len());
+        if expires != if described.ttl.is_some() { rows } else { 0 } {
+            let message = match described.ttl {
+                Some(_) => format!("it gave {expires} expiry times to `{WRITE}` for {rows} writes to `{}`", described.name),
+                None => format!("it gave expiry times to `{WRITE}`, but `{}` has no time to live", described.name),
+            };
             return Err(OperatorError::Contract(message).into());
         }
-        if !writes.expires.is_empty() {
-            let message = format!("it gave expiry times to `{WRITE}`, but its state has no time to live");
-            return Err(OperatorError::Contract(message).into());
+        if described.scope == StateScope::Broadcast && !(self.phase == Phase::Process && !self.keyed_input) {
+            let why = format!("`{}` is broadcast, and changes only while rows of an input that is not keyed are processed", described.name);
+            return Err(self.refused(WRITE, &why).into());
         }
         self.wrote = true;
         let written = self.budget.aside(backend.write_many(state, epoch, &writes)).await;
         Ok(written.map_err(|error| failed(WRITE, error))?)
     }
 
-    async fn scan(&mut self, state: u32, _: Vec<u8>, _: Vec<u8>, _: u32) -> wasmtime::Result<state::Page> {
-        self.value_state(SCAN, state)?;
-        Err(OperatorError::Contract(format!("it called `{SCAN}` on value state; only map state is scanned")).into())
+    async fn scan(&mut self, state: u32, key: Vec<u8>, from: Vec<u8>, max_bytes: u32) -> wasmtime::Result<state::Page> {
+        let (backend, described) = self.state(SCAN, state)?;
+        if described.kind != StateKind::Map {
+            let (name, kind) = (&described.name, described.kind.name());
+            let message = format!("it called `{SCAN}` on {kind} state `{name}`; only map state is scanned");
+            return Err(OperatorError::Contract(message).into());
+        }
+        let most = u32::try_from(self.max_batch_bytes / 2).unwrap_or(u32::MAX);
+        let scanned = self.budget.aside(backend.scan(state, &key, &from, max_bytes.min(most))).await;
+        let page = scanned.map_err(|error| failed(SCAN, error))?;
+        self.fits(page.values.len() + page.map_keys.len() + page.value_ends.len() * 8, "`state.scan` found a page")?;
+        Ok(convert::page_out(page))
     }
 }

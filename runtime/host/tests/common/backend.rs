@@ -6,8 +6,8 @@ use std::{
 };
 
 use wasmill_core::{
-    BoxFuture, JobName, KeyedState, MaxParallelism, OperatorContext, Outbox, Quota, TimerService,
-    state::{EntryKeys, StateError, StateOperation, Values, Writes},
+    BoxFuture, CallTime, JobName, KeyedState, MaxParallelism, OperatorContext, Outbox, Quota, TimerService,
+    state::{EntryKeys, EntryPage, MapPage, StateError, StateOperation, TimerChanges, Values, Writes},
     time::{TimeDomain, TimerBatch, TimerQueue},
 };
 
@@ -37,6 +37,7 @@ impl Backend {
             state: self.0.clone(),
             timers: self.0.clone(),
             outbox,
+            write_through: false,
             quota,
             processing_time: 1_700_000_000_000,
         }
@@ -94,6 +95,34 @@ impl KeyedState for Inner {
             }
             Ok(())
         })
+    }
+
+    fn set_time(&self, _: CallTime) {}
+
+    fn scan<'a>(
+        &'a self,
+        _: u32,
+        _: &'a [u8],
+        _: &'a [u8],
+        _: u32,
+    ) -> BoxFuture<'a, Result<MapPage, StateError>> {
+        Box::pin(async { Ok(MapPage::default()) })
+    }
+
+    fn begin_call(&self) {}
+
+    fn end_call(&self, _: bool) {}
+
+    fn entries(&self, _: u32, _: Option<Vec<u8>>, _: usize) -> BoxFuture<'_, Result<EntryPage, StateError>> {
+        Box::pin(async { Ok(EntryPage::default()) })
+    }
+
+    fn timers(&self, _: TimeDomain) -> BoxFuture<'_, Result<TimerBatch, StateError>> {
+        Box::pin(async { Ok(TimerBatch::default()) })
+    }
+
+    fn write_timers(&self, _: u64, _: TimeDomain, _: &TimerChanges) -> Result<(), StateError> {
+        Ok(())
     }
 
     fn cut(&self, _: u64) -> Result<(), StateError> {

@@ -5,7 +5,10 @@ pub mod memory;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -189,6 +192,83 @@ pub fn native(
         timers: vec![],
     };
     Arc::new(Native { description, process: Arc::new(process) })
+}
+
+/// What a native operator with state does in each call: as [`Process`], and with the epoch that its changes belong to.
+pub type Snapshotting =
+    dyn Fn(&OperatorContext, &AtomicU64, Call) -> Result<Vec<(u32, Batch)>, OperatorError> + Send + Sync;
+
+struct SnapshottingFactory(Description, Arc<Snapshotting>);
+
+struct SnapshottingInstance {
+    context: OperatorContext,
+    epoch: AtomicU64,
+    process: Arc<Snapshotting>,
+}
+
+impl SnapshottingInstance {
+    fn call(&mut self, call: Call) -> BoxFuture<'_, Result<(), OperatorError>> {
+        Box::pin(async move {
+            for (output, batch) in (self.process)(&self.context, &self.epoch, call)? {
+                self.context.outbox.emit(output, batch).await;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Operator for SnapshottingInstance {
+    fn process(&mut self, _: CallTime, input: u32, batch: Batch) -> BoxFuture<'_, Result<(), OperatorError>> {
+        self.call(Call::Process(input, batch))
+    }
+    fn on_timers(&mut self, _: CallTime, domain: TimeDomain, timers: TimerBatch) -> BoxFuture<'_, Result<(), OperatorError>> {
+        self.call(Call::Timers(domain, timers))
+    }
+    fn snapshot(&mut self, _: CallTime, epoch: u64) -> BoxFuture<'_, Result<(), OperatorError>> {
+        self.epoch.store(epoch + 1, Ordering::Relaxed);
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn snapshot_step(&mut self, _: u32) -> BoxFuture<'_, Result<bool, OperatorError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+    fn finish(&mut self, _: CallTime) -> BoxFuture<'_, Result<(), OperatorError>> {
+        self.call(Call::Finish)
+    }
+}
+
+impl OperatorFactory for SnapshottingFactory {
+    fn description(&self) -> &Description {
+        &self.0
+    }
+    fn create(&self, context: OperatorContext) -> BoxFuture<'_, Result<Box<dyn Operator>, OperatorError>> {
+        let epoch = AtomicU64::new(context.epoch);
+        let instance: Box<dyn Operator> =
+            Box::new(SnapshottingInstance { context, epoch, process: self.1.clone() });
+        Box::pin(std::future::ready(Ok(instance)))
+    }
+}
+
+/// A native operator with one input, one output, state number 0, and timers.
+pub fn snapshotting(
+    keyed: bool,
+    process: impl Fn(&OperatorContext, &AtomicU64, Call) -> Result<Vec<(u32, Batch)>, OperatorError> + Send + Sync + 'static,
+) -> Arc<dyn OperatorFactory> {
+    let mut description = native(keyed, |_, _, _| Ok(vec![])).description().clone();
+    if keyed {
+        let codec = || Codec::named("bytes");
+        description.timers = vec![TimeDomain::EventTime];
+        description.states = vec![StateDescription {
+            name: "count".into(),
+            kind: StateKind::Value,
+            scope: StateScope::Keyed,
+            key: codec(),
+            map_key: codec(),
+            value: codec(),
+            schema_version: 1,
+            ttl: None,
+        }];
+    }
+    Arc::new(SnapshottingFactory(description, Arc::new(process)))
 }
 
 /// Passes every batch on.

@@ -220,3 +220,132 @@ fn role(role: Role) -> &'static str {
         Role::Sink => "a sink",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Codec, JobName, MaxParallelism,
+        checkpoint::{NodeManifest, SubtaskManifest},
+        description::StateScope,
+        graph::Node,
+    };
+
+    fn state(name: &str, version: u32) -> StateDescription {
+        StateDescription {
+            name: name.to_string(),
+            kind: StateKind::Value,
+            scope: StateScope::Keyed,
+            key: Codec::named("text"),
+            map_key: Codec::default(),
+            value: Codec::named("u64"),
+            schema_version: version,
+            ttl: None,
+        }
+    }
+
+    fn description(states: Vec<StateDescription>) -> Description {
+        let (inputs, outputs, timers) = (Vec::new(), Vec::new(), Vec::new());
+        Description { name: "count".into(), version: "1".into(), inputs, outputs, states, timers }
+    }
+
+    fn checkpoint(states: Vec<StateDescription>) -> Manifest {
+        let node = NodeManifest {
+            id: "count".into(),
+            role: Role::Operator,
+            description: Some(description(states)),
+            subtasks: vec![SubtaskManifest { watermark: 3, finished: false }; 2],
+            splits: vec![],
+        };
+        Manifest {
+            epoch: 7,
+            attempt: 1,
+            job: JobName::local("job"),
+            max_parallelism: 128,
+            triggered: 0,
+            finished: false,
+            nodes: vec![node],
+            committables: vec![],
+        }
+    }
+
+    fn graph(id: &str, role: Role, parallelism: u32) -> LogicalGraph {
+        let node = Node { id: id.into(), role, title: String::new(), parallelism, chain: true, outputs: vec![] };
+        LogicalGraph { nodes: vec![node], edges: vec![], max_parallelism: MaxParallelism::DEFAULT }
+    }
+
+    fn lines(
+        was: Vec<StateDescription>,
+        is: Vec<StateDescription>,
+        migrates: bool,
+        allow_dropped: bool,
+    ) -> Result<Vec<String>, Vec<String>> {
+        let description = description(is);
+        let operator = |_: &str| Some(NewOperator { description: &description, migrates });
+        let graph = graph("count", Role::Operator, 3);
+        let text = |items: &[String]| items.to_vec();
+        match compare(&checkpoint(was), &graph, operator, allow_dropped) {
+            Ok(changes) => Ok(text(&changes.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            Err(errors) => Err(text(&errors.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        }
+    }
+
+    #[test]
+    fn states_are_found_by_name_and_what_is_new_begins_empty() {
+        assert_eq!(
+            lines(vec![state("a", 1), state("b", 1)], vec![state("c", 1), state("b", 1), state("a", 1)], false, false),
+            Ok(vec![
+                "`count` goes from parallelism 2 to 3".to_string(),
+                "state `a` of `count` is restored".to_string(),
+                "state `b` of `count` is restored".to_string(),
+                "state `c` of `count` is new and begins empty".to_string(),
+            ])
+        );
+    }
+
+    #[test]
+    fn another_schema_version_needs_migrate() {
+        let migrated = lines(vec![state("a", 1)], vec![state("a", 2)], true, false).unwrap();
+        assert_eq!(migrated[1], "state `a` of `count` is migrated from schema version 1 to 2");
+        let refused = lines(vec![state("a", 1)], vec![state("a", 2)], false, false).unwrap_err();
+        assert!(refused[0].contains("exports no `migrate`"), "{refused:?}");
+        // The same version with other bytes is a mistake.
+        let other = StateDescription { value: Codec::named("i64"), ..state("a", 1) };
+        let refused = lines(vec![state("a", 1)], vec![other], true, false).unwrap_err();
+        assert!(refused[0].contains("raise the schema version"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_no_migration_can_bridge_is_refused() {
+        let others = [
+            StateDescription { kind: StateKind::List, ..state("a", 2) },
+            StateDescription { scope: StateScope::Broadcast, ..state("a", 2) },
+            StateDescription { key: Codec::named("u64"), ..state("a", 2) },
+        ];
+        for other in others {
+            let refused = lines(vec![state("a", 1)], vec![other], true, true).unwrap_err();
+            assert!(refused[0].contains("give the new state another name"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn dropped_state_is_refused_unless_allowed() {
+        let refused = lines(vec![state("a", 1)], vec![], false, false).unwrap_err();
+        assert!(refused[0].starts_with("state `a` of `count` is dropped: bring it back"), "{refused:?}");
+        let allowed = lines(vec![state("a", 1)], vec![], false, true).unwrap();
+        assert_eq!(allowed[1], "state `a` of `count` is dropped");
+        let graph = graph("renamed", Role::Operator, 2);
+        let refused = compare(&checkpoint(vec![state("a", 1)]), &graph, |_| None, false).unwrap_err();
+        assert!(refused[0].0.starts_with("`count` is dropped, with all it held: bring it back under the same id"));
+        assert_eq!(compare(&checkpoint(vec![]), &graph, |_| None, false), Ok(vec![]), "it held nothing");
+    }
+
+    #[test]
+    fn roles_and_key_groups_are_fixed() {
+        let mut sink = graph("count", Role::Sink, 2);
+        sink.max_parallelism = MaxParallelism::new(64).unwrap();
+        let refused = compare(&checkpoint(vec![]), &sink, |_| None, true).unwrap_err();
+        assert!(refused[0].0.contains("set `max-parallelism = 128`"), "{refused:?}");
+        assert_eq!(refused[1].0, "`count` was an operator in the checkpoint and is a sink now: rename it");
+    }
+}

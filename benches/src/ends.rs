@@ -64,8 +64,12 @@ impl SourceFactory for Lines {
 }
 
 impl Source for LinesSource {
-    fn splits(&self) -> usize {
-        1
+    fn splits(&self) -> Vec<String> {
+        vec!["lines".to_string()]
+    }
+
+    fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
+        Err(ConnectorError("the lines of a benchmark are read once".to_string()))
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
@@ -104,7 +108,7 @@ impl SinkFactory for Checksum {
         Ok(Box::new(self.clone()))
     }
 
-    fn commit(&self, _: &Committable) -> Result<(), ConnectorError> {
+    fn commit(&self, _: &[Committable]) -> Result<(), ConnectorError> {
         Ok(())
     }
 
@@ -124,7 +128,7 @@ impl Sink for Checksum {
         Box::pin(std::future::ready(checked))
     }
 
-    fn pre_commit(&mut self, _: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>> {
+    fn pre_commit(&mut self, _: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }

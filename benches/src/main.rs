@@ -4,6 +4,7 @@
 //! The figure to steer by is CPU time (user and system, all threads) per record: on a shared machine it holds better than
 //! wall time. Every measurement is a process of its own, so that peak memory is its own too.
 
+mod checkpoints;
 mod ends;
 mod operators;
 mod plain;
@@ -41,6 +42,13 @@ struct Arguments {
     /// Print JSON Lines instead of a table.
     #[arg(long)]
     json: bool,
+    /// Measure what checkpoints cost: a keyed count over 100,000 and 1,000,000 keys with and without one every second, and the
+    /// time to recover.
+    #[arg(long, conflicts_with = "only")]
+    checkpoints: bool,
+    /// Measure one case of the checkpoints in this process. What the benchmark runs itself as.
+    #[arg(long, hide = true)]
+    checkpoint_case: Option<String>,
     /// Measure one variant in this process: WORKLOAD VARIANT PARALLELISM RECORDS. What the benchmark runs itself as.
     #[arg(long, num_args = 4, hide = true)]
     one: Option<Vec<String>>,
@@ -67,6 +75,12 @@ fn main() -> Result<()> {
     if let Some(one) = &arguments.one {
         println!("{}", serde_json::to_string(&measure(one)?)?);
         return Ok(());
+    }
+    if let Some(case) = &arguments.checkpoint_case {
+        return checkpoints::one(case);
+    }
+    if arguments.checkpoints {
+        return checkpoints::all(&arguments.parallelism, arguments.repeats, arguments.scale, arguments.json);
     }
     let workloads = if arguments.only.is_empty() { Workload::ALL.to_vec() } else { arguments.only.clone() };
     let mut rows = Vec::new();

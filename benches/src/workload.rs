@@ -1,6 +1,11 @@
 //! The workloads: what runs at each node, in which shape, and what must come out.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -9,7 +14,8 @@ use wasmill_core::{
     JobName, MaxParallelism, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{Edge, Exchange, LogicalGraph, Node, Role},
 };
-use wasmill_engine::{Job, Settings, SourceSpec, SystemClock};
+use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec, SystemClock};
+use wasmill_state::{RedbState, StoreOptions};
 
 use crate::{
     ends::{Checksum, Lines, novels},
@@ -81,7 +87,7 @@ impl Workload {
     pub(crate) fn plain(self, records: u64) -> Result<Outcome> {
         Ok(match self {
             Workload::Pass | Workload::PassChannel => plain::pass(records),
-            Workload::W2 => plain::keyed_count(records),
+            Workload::W2 => plain::keyed_count(records, KEYS),
             Workload::Words => plain::word_count(&novels()?, records / WORDS),
         })
     }
@@ -102,11 +108,33 @@ impl Workload {
             }
         };
         let sink = Checksum::default();
-        let quota = Quota::new("the benchmark", 8 << 30);
-        let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone()))
-            .context("the state store")?;
+        let quota = quota();
+        let backend = RedbState::create(state, StoreOptions::new(quota.clone())).context("the state store")?;
         Ok((assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota), sink))
     }
+}
+
+/// A keyed count over `keys` keys, the job of the checkpoint benchmark; `records` rows, or without end.
+pub(crate) fn keyed_count(
+    variant: Variant,
+    parallelism: u32,
+    records: Option<u64>,
+    keys: u64,
+    state: Arc<dyn StateBackend>,
+    checkpoints: CheckpointSettings,
+) -> Result<(Job, Checksum)> {
+    let name = JobName::local("keyed-count");
+    let operators = Operators::new(variant, name.clone())?;
+    let source = Arc::new(GeneratorSource { count: records, ..GeneratorSource::counting(0, keys) });
+    let sink = Checksum::default();
+    let nodes = vec![("count", Exchange::Hash, operators.count()?)];
+    let job = assemble(name, source, nodes, sink.clone(), state, parallelism, quota());
+    Ok((Job { checkpoints, ..job }, sink))
+}
+
+/// What the jobs of the benchmarks may use.
+pub(crate) fn quota() -> Quota {
+    Quota::new("the benchmark", 8 << 30)
 }
 
 /// An operator of a line, and the exchange before it.
@@ -152,5 +180,10 @@ fn assemble(
         clock: Arc::new(SystemClock),
         quota,
         settings: Settings::default(),
+        checkpoints: CheckpointSettings::default(),
+        restart: RestartStrategy::None,
+        dead_letters: BTreeSet::new(),
+        allow_dropped_state: false,
+        crash: None,
     }
 }

@@ -55,6 +55,7 @@ where
             epoch: context.epoch,
             state_cache_bytes: self.state_cache_bytes,
             restored: context.restored,
+            write_through: context.write_through,
             config: "{}".to_string(),
         };
         let emitted = Arc::new(Emitted::default());

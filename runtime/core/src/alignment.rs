@@ -58,7 +58,8 @@ impl Aligner {
 
     /// Opens channels that wait for an epoch that cannot come any more, and says which epoch is aligned, if one is.
     fn settle(&mut self) -> Option<u64> {
-        let newest = self.at.iter().filter_map(|at| if let At::Barrier(epoch) = at { Some(*epoch) } else { None }).max()?;
+        let newest =
+            self.at.iter().filter_map(|at| if let At::Barrier(epoch) = at { Some(*epoch) } else { None }).max()?;
         for at in &mut self.at {
             if matches!(at, At::Barrier(epoch) if *epoch < newest) {
                 *at = At::Rows;

@@ -142,7 +142,8 @@ impl Description {
             }
         }
         if self.states.iter().any(|state| !keyed(state)) && self.inputs.iter().all(|input| input.keyed) {
-            problems.push("it describes broadcast state, but all its inputs are keyed: nothing may change it".to_string());
+            problems
+                .push("it describes broadcast state, but all its inputs are keyed: nothing may change it".to_string());
         }
         problems
     }

@@ -162,6 +162,10 @@ impl Maker<'_> {
             source: is_source.then(|| status(&nodes[0])),
             statuses: nodes.iter().map(status).collect(),
             checkpoints,
+            stateful: linked.iter().any(|node| {
+                let operator = self.job.operators.get(node);
+                operator.is_some_and(|operator| !operator.description().states.is_empty())
+            }),
         })
     }
 
@@ -257,12 +261,14 @@ impl Maker<'_> {
         };
         let operator = seed.make(*epoch, restored, job.clock.now()).await?;
         let SubtaskManifest { watermark, finished } = self.restored(node);
-        let dead_letters = seed.write_through.then(|| DeadLetters {
-            epoch: *epoch,
-            output: factory.description().outputs.len() as u32,
-            inputs: factory.description().inputs.clone(),
-            handle: self.handle.clone(),
-            seed,
+        let dead_letters = seed.write_through.then(|| {
+            Box::new(DeadLetters {
+                epoch: *epoch,
+                output: factory.description().outputs.len() as u32,
+                inputs: factory.description().inputs.clone(),
+                handle: self.handle.clone(),
+                seed,
+            })
         });
         Ok(OperatorLink { operator, outbox, timers, state, watermark, finished, dead_letters })
     }

@@ -8,11 +8,8 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use tokio::task::yield_now;
 use wasmill_core::{
-    Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status,
-    graph::NodeId,
-    sink::Committable,
-    source::ConnectorError,
-    time::TimeDomain,
+    Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status, graph::NodeId,
+    sink::Committable, source::ConnectorError, time::TimeDomain,
 };
 
 use crate::{channel::Element, dead_letter::DeadLetters, error::Stop, router::Router, timers::Timers};
@@ -60,7 +57,7 @@ pub(crate) struct OperatorLink {
     /// Whether its input had ended in the checkpoint it is restored from: then it does nothing any more.
     pub(crate) finished: bool,
     /// Where records go that it cannot process, if the job goes on without them.
-    pub(crate) dead_letters: Option<DeadLetters>,
+    pub(crate) dead_letters: Option<Box<DeadLetters>>,
 }
 
 impl OperatorLink {

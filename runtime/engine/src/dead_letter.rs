@@ -127,7 +127,8 @@ async fn collect(
                 emitted.push((output, batch));
             }
             if bytes > OUTPUT_LIMIT {
-                let message = format!("a call emitted more than {OUTPUT_LIMIT} bytes, which is the most with dead letters");
+                let message =
+                    format!("a call emitted more than {OUTPUT_LIMIT} bytes, which is the most with dead letters");
                 return Poll::Ready(Err(OperatorError::Limit { limit: "on-error", message }));
             }
             match polled {

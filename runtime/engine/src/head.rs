@@ -118,7 +118,10 @@ impl SourceHead {
     ) -> SourceHead {
         let ids = source.splits();
         let watermarks = |id: &String| {
-            restored.iter().find(|split| split.id == *id).map_or_else(SplitWatermarks::default, |split| split.watermarks)
+            restored
+                .iter()
+                .find(|split| split.id == *id)
+                .map_or_else(SplitWatermarks::default, |split| split.watermarks)
         };
         let states = ids.iter().map(watermarks).collect();
         let (timed, time) = (event_time.is_some(), event_time.unwrap_or(EventTime { bound: 0, every: u64::MAX }));

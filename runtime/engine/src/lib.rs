@@ -47,8 +47,8 @@ mod supervise;
 mod timers;
 
 pub use clock::SystemClock;
-pub use error::{Cause, JobError};
 pub use crash::{CrashPlan, CrashPoint};
+pub use error::{Cause, JobError};
 pub use job::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec};
 pub use running::{
     CheckpointProgress, CheckpointStats, Handle, NodeProgress, Progress, RequestError, Running, Stop, Stopped, Summary,

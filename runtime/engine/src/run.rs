@@ -376,7 +376,8 @@ impl Run<'_> {
             && self.coordinator.deadline(timeout).is_some_and(|deadline| deadline <= Instant::now())
         {
             self.coordinator.abort();
-            return self.failed(epoch, format!("it was not complete after {timeout:?}, the `timeout` of `[checkpoint]`"));
+            return self
+                .failed(epoch, format!("it was not complete after {timeout:?}, the `timeout` of `[checkpoint]`"));
         }
         Ok(())
     }
@@ -389,11 +390,14 @@ impl Run<'_> {
             progress.pending = None;
             progress.failed += 1;
         }
-        for request in std::mem::take(&mut self.serving) {
+        let serving = std::mem::take(&mut self.serving);
+        // Whoever asked is told; the job goes on, unless this was to be its end.
+        let tolerated = !serving.is_empty() && !self.coordinator.all_ended();
+        for request in serving {
             let _ = request.answer.send(Err(RequestError(format!("checkpoint {epoch} failed: {why}"))));
         }
         self.command.send_modify(|command| command.hold = false);
-        match self.schedule.fail(Instant::now()) {
+        match self.schedule.fail(Instant::now()) && !tolerated {
             false => Ok(()),
             true => Err(Some(JobError::Checkpoint { job: self.job.name.clone(), epoch, message: why })),
         }

@@ -125,7 +125,8 @@ pub struct CheckpointProgress {
     pub last_failure: Option<String>,
     /// What restoring passed over, for people.
     pub warnings: Vec<String>,
-    /// How long records waited in each cut of each subtask, microseconds; the last 100,000.
+    /// How long records of a subtask with state waited at a time, in each cut and each step of a hand-over, microseconds; the
+    /// last 100,000.
     pub pauses: Vec<u32>,
     /// Records that went to a dead-letter output.
     pub dead_letters: u64,
@@ -187,7 +188,7 @@ impl Handle {
         lock(&self.shared.checkpoints)
     }
 
-    /// A subtask's records waited so long for a cut.
+    /// A subtask's records waited so long for a checkpoint.
     pub(crate) fn paused(&self, pause: Duration) {
         let mut checkpoints = self.checkpoints();
         if checkpoints.pauses.len() >= PAUSES {

@@ -34,6 +34,8 @@ pub(crate) struct Subtask {
     /// The status of every node in the subtask.
     pub(crate) statuses: Vec<Arc<Status>>,
     pub(crate) checkpoints: Participant,
+    /// Whether an operator of the chain has state, so that its pauses tell something.
+    pub(crate) stateful: bool,
 }
 
 /// A subtask's part in the checkpoints of its attempt.
@@ -179,13 +181,14 @@ impl Subtask {
         };
         let (hand_over, sinks) = self.chain.cut(epoch).await?;
         // Where the barrier waits for room downstream, records would have waited too: that is no pause.
-        self.checkpoints.handle.paused(since.elapsed());
+        self.paused(since);
         if !finished {
             self.chain.announce(Element::Barrier(epoch)).await?;
         }
         self.checkpoints.job.at(CrashPoint::Cut);
         let watermark = self.chain.watermark;
-        let ack = Ack { subtask: self.checkpoints.subtask, epoch, finished, watermark, splits, committables: Vec::new() };
+        let ack =
+            Ack { subtask: self.checkpoints.subtask, epoch, finished, watermark, splits, committables: Vec::new() };
         self.checkpoints.cut = Some(Cut { hand_over, ack, sinks });
         Ok(())
     }
@@ -193,7 +196,10 @@ impl Subtask {
     /// Hands over a bit of what was cut, if there is anything left; then acknowledges.
     async fn step(&mut self) -> Result<(), Stop> {
         let Some(cut) = &mut self.checkpoints.cut else { return Ok(()) };
-        if !self.chain.step(&mut cut.hand_over).await? {
+        let since = Instant::now();
+        let done = self.chain.step(&mut cut.hand_over).await?;
+        self.paused(since);
+        if !done {
             self.checkpoints.job.at(CrashPoint::Step);
             return Ok(());
         }
@@ -210,6 +216,13 @@ impl Subtask {
             yield_now().await;
         }
         Ok(())
+    }
+
+    /// Publishes how long records waited for a checkpoint.
+    fn paused(&self, since: Instant) {
+        if self.stateful {
+            self.checkpoints.handle.paused(since.elapsed());
+        }
     }
 
     /// Publishes where the time of a turn went.

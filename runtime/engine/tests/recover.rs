@@ -292,10 +292,8 @@ impl wasmill_core::Source for UnevenSource {
     fn next(
         &mut self,
         mut limit: wasmill_core::source::BatchLimit,
-    ) -> wasmill_core::BoxFuture<
-        '_,
-        Result<wasmill_core::source::SourceEvent, wasmill_core::source::ConnectorError>,
-    > {
+    ) -> wasmill_core::BoxFuture<'_, Result<wasmill_core::source::SourceEvent, wasmill_core::source::ConnectorError>>
+    {
         use wasmill_core::source::SourceEvent;
         if self.left == 0 {
             self.left = u64::MAX - 1;
@@ -434,10 +432,8 @@ async fn a_source_that_cannot_tell_its_position_fails_checkpoints_and_not_the_en
         fn next(
             &mut self,
             limit: wasmill_core::source::BatchLimit,
-        ) -> wasmill_core::BoxFuture<
-            '_,
-            Result<wasmill_core::source::SourceEvent, wasmill_core::source::ConnectorError>,
-        > {
+        ) -> wasmill_core::BoxFuture<'_, Result<wasmill_core::source::SourceEvent, wasmill_core::source::ConnectorError>>
+        {
             self.0.next(limit)
         }
     }

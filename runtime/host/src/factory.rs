@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use wasmill_core::{BoxFuture, Description, JobName, Operator, OperatorContext, OperatorError, OperatorFactory, state::EntryPage};
+use wasmill_core::{
+    BoxFuture, Description, JobName, Operator, OperatorContext, OperatorError, OperatorFactory, state::EntryPage,
+};
 
 use crate::{
     bindings::{OperatorPre, exports::wasmill::operator::guest::Context},

@@ -45,8 +45,7 @@ impl Component {
         let linked = self.linked().map_err(|error| OperatorError::Job(error.to_string()))?;
         let place = settings.job.place(&settings.operator, 0);
         let (limits, seed) = (&settings.limits, settings.seed);
-        let setting =
-            Setting { runtime: self.runtime(), limits, place: &place, seed, processing_time: 0, quota: None };
+        let setting = Setting { runtime: self.runtime(), limits, place: &place, seed, processing_time: 0, quota: None };
         let mut store = Guest::store(&setting, None, None)?;
         begin(&mut store, Phase::Migrate, Some(0));
         let EntryKeys { key_ends, keys, map_key_ends, map_keys } = page.entries;

@@ -143,7 +143,6 @@ fn states(
     changes: &mut Vec<Change>,
     errors: &mut Vec<Incompatible>,
 ) {
-    
     for old in &was.states {
         let new = (0u32..).zip(&is.description.states).find(|(_, new)| new.name == old.name);
         let operator = id.to_string();

@@ -336,7 +336,10 @@ mod tests {
                 assert!(stored.insert((domain, changes.set.times[i], changes.set.key(i).to_vec())), "set twice");
             }
             for i in 0..changes.removed.times.len() {
-                assert!(stored.remove(&(domain, changes.removed.times[i], changes.removed.key(i).to_vec())), "not there");
+                assert!(
+                    stored.remove(&(domain, changes.removed.times[i], changes.removed.key(i).to_vec())),
+                    "not there"
+                );
             }
         };
         for step in 0..20_000 {

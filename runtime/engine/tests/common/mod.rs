@@ -221,7 +221,12 @@ impl Operator for SnapshottingInstance {
     fn process(&mut self, _: CallTime, input: u32, batch: Batch) -> BoxFuture<'_, Result<(), OperatorError>> {
         self.call(Call::Process(input, batch))
     }
-    fn on_timers(&mut self, _: CallTime, domain: TimeDomain, timers: TimerBatch) -> BoxFuture<'_, Result<(), OperatorError>> {
+    fn on_timers(
+        &mut self,
+        _: CallTime,
+        domain: TimeDomain,
+        timers: TimerBatch,
+    ) -> BoxFuture<'_, Result<(), OperatorError>> {
         self.call(Call::Timers(domain, timers))
     }
     fn snapshot(&mut self, _: CallTime, epoch: u64) -> BoxFuture<'_, Result<(), OperatorError>> {
@@ -242,8 +247,7 @@ impl OperatorFactory for SnapshottingFactory {
     }
     fn create(&self, context: OperatorContext) -> BoxFuture<'_, Result<Box<dyn Operator>, OperatorError>> {
         let epoch = AtomicU64::new(context.epoch);
-        let instance: Box<dyn Operator> =
-            Box::new(SnapshottingInstance { context, epoch, process: self.1.clone() });
+        let instance: Box<dyn Operator> = Box::new(SnapshottingInstance { context, epoch, process: self.1.clone() });
         Box::pin(std::future::ready(Ok(instance)))
     }
 }

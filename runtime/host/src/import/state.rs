@@ -40,8 +40,12 @@ fn check(import: &str, described: &StateDescription, entries: &EntryKeys) -> Res
     entries.check().map_err(|error| columns(import, error))?;
     let (name, kind) = (&described.name, described.kind.name());
     let message = match (described.kind, entries.map_key_ends.is_empty()) {
-        (StateKind::Map, true) if !entries.is_empty() => format!("it gave no map keys to `{import}` on map state `{name}`"),
-        (StateKind::Value | StateKind::List, false) => format!("it gave map keys to `{import}` on {kind} state `{name}`"),
+        (StateKind::Map, true) if !entries.is_empty() => {
+            format!("it gave no map keys to `{import}` on map state `{name}`")
+        }
+        (StateKind::Value | StateKind::List, false) => {
+            format!("it gave map keys to `{import}` on {kind} state `{name}`")
+        }
         _ => return Ok(()),
     };
     Err(OperatorError::Contract(message))
@@ -79,13 +83,18 @@ impl state::Host for Guest {
         let (rows, expires) = (writes.operations.len(), writes.expires.len());
         if expires != if described.ttl.is_some() { rows } else { 0 } {
             let message = match described.ttl {
-                Some(_) => format!("it gave {expires} expiry times to `{WRITE}` for {rows} writes to `{}`", described.name),
+                Some(_) => {
+                    format!("it gave {expires} expiry times to `{WRITE}` for {rows} writes to `{}`", described.name)
+                }
                 None => format!("it gave expiry times to `{WRITE}`, but `{}` has no time to live", described.name),
             };
             return Err(OperatorError::Contract(message).into());
         }
         if described.scope == StateScope::Broadcast && !(self.phase == Phase::Process && !self.keyed_input) {
-            let why = format!("`{}` is broadcast, and changes only while rows of an input that is not keyed are processed", described.name);
+            let why = format!(
+                "`{}` is broadcast, and changes only while rows of an input that is not keyed are processed",
+                described.name
+            );
             return Err(self.refused(WRITE, &why).into());
         }
         self.wrote = true;

@@ -99,13 +99,7 @@ impl KeyedState for Inner {
 
     fn set_time(&self, _: CallTime) {}
 
-    fn scan<'a>(
-        &'a self,
-        _: u32,
-        _: &'a [u8],
-        _: &'a [u8],
-        _: u32,
-    ) -> BoxFuture<'a, Result<MapPage, StateError>> {
+    fn scan<'a>(&'a self, _: u32, _: &'a [u8], _: &'a [u8], _: u32) -> BoxFuture<'a, Result<MapPage, StateError>> {
         Box::pin(async { Ok(MapPage::default()) })
     }
 

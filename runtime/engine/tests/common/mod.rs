@@ -286,11 +286,14 @@ pub fn identity() -> Arc<dyn OperatorFactory> {
 /// Rows by sink subtask.
 pub type BySubtask = BTreeMap<u32, Vec<(String, u64)>>;
 
+/// Committed rows by epoch and subtask.
+pub type Committed = BTreeMap<(u64, u32), Vec<(String, u64)>>;
+
 /// A sink in memory: what was written, and what is committed, by epoch and subtask.
 #[derive(Default, Clone)]
 pub struct Collected {
     pub rows: Arc<Mutex<BySubtask>>,
-    pub committed: Arc<Mutex<BTreeMap<(u64, u32), Vec<(String, u64)>>>>,
+    pub committed: Arc<Mutex<Committed>>,
     pub discarded: Arc<Mutex<u32>>,
     pub delay: Duration,
 }

@@ -1,7 +1,7 @@
 //! A job around one operator: keyed rows, hashed into the operator at parallelism two, into a list.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
@@ -14,7 +14,9 @@ use wasmill_core::{
     sink::Committable,
     source::{BatchLimit, ConnectorError, SourceEvent},
 };
-use wasmill_engine::{Job, JobError, Settings, SourceSpec, Summary, SystemClock};
+use wasmill_engine::{
+    CheckpointSettings, Job, JobError, RestartStrategy, Settings, SourceSpec, Summary, SystemClock,
+};
 use wasmill_host::{Component, ComponentOperator, HostError, Limits, OperatorSettings, Runtime, RuntimeOptions};
 use wasmill_tests::built;
 
@@ -64,8 +66,12 @@ impl SourceFactory for Ten {
 struct TenSource(bool);
 
 impl Source for TenSource {
-    fn splits(&self) -> usize {
-        1
+    fn splits(&self) -> Vec<String> {
+        vec!["ten".to_string()]
+    }
+
+    fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
+        Ok(Vec::new())
     }
 
     fn next(&mut self, _: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
@@ -100,7 +106,7 @@ impl SinkFactory for Arrived {
         Ok(Box::new(self.clone()))
     }
 
-    fn commit(&self, _: &Committable) -> Result<(), ConnectorError> {
+    fn commit(&self, _: &[Committable]) -> Result<(), ConnectorError> {
         Ok(())
     }
 
@@ -115,7 +121,7 @@ impl Sink for Arrived {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn pre_commit(&mut self, _: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>> {
+    fn pre_commit(&mut self, _: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }
@@ -150,6 +156,11 @@ pub(crate) fn job(operator: ComponentOperator, sink: Arrived, state: &Path) -> J
         clock: Arc::new(SystemClock),
         quota,
         settings: Settings::default(),
+        checkpoints: CheckpointSettings::default(),
+        restart: RestartStrategy::None,
+        dead_letters: BTreeSet::new(),
+        allow_dropped_state: false,
+        crash: None,
     }
 }
 

@@ -39,6 +39,12 @@ misdeeds! {
     an_unknown_state_is_refused: "unknown-state" => ["broke the contract", "9"];
     another_epoch_is_refused: "wrong-epoch" => ["broke the contract", "77"];
     ragged_columns_are_refused: "ragged-state" => ["broke the contract", "key-ends"];
+    map_state_needs_map_keys: "map-without-keys" => ["broke the contract", "no map keys", "`counts`"];
+    only_map_state_has_map_keys: "keys-of-no-map" => ["broke the contract", "map keys", "value state `counts`"];
+    only_lists_are_appended_to: "append-value" => ["broke the contract", "append"];
+    only_state_with_a_ttl_expires: "expire-value" => ["broke the contract", "`counts` has no time to live"];
+    only_maps_are_scanned: "scan-value" => ["broke the contract", "only map state is scanned"];
+    broadcast_state_changes_in_its_own_input_only: "write-broadcast" => ["broke the contract", "`counts` is broadcast"];
     a_key_of_another_subtask_is_refused: "foreign-key" => ["broke the contract", "key group"];
     a_timer_for_a_key_of_another_subtask_is_refused: "foreign-timer" => ["broke the contract", "key"];
     a_timer_of_an_undeclared_domain_is_refused: "undeclared-timer" => ["broke the contract", "processing"];

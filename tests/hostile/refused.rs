@@ -61,12 +61,12 @@ fn a_description_is_made_under_limits() {
     assert!(error("describe-refuse").contains("`do` is not to my taste"));
 }
 
-/// What this version does not do yet is told from the description, before anything runs.
+/// What makes no sense together is told from the description, before anything runs.
 #[test]
-fn what_is_not_supported_yet_is_told() {
-    let described = operator("map-state").unwrap();
+fn what_nothing_may_change_is_told() {
+    let described = operator("write-broadcast").unwrap();
     let problems = wasmill_core::OperatorFactory::description(&described).problems();
-    assert_eq!(problems, ["its state `counts` is a map: only value state is supported yet"]);
+    assert_eq!(problems, ["it describes broadcast state, but all its inputs are keyed: nothing may change it"]);
     let supported = operator("nothing").unwrap();
     assert!(wasmill_core::OperatorFactory::description(&supported).problems().is_empty());
 }

@@ -69,6 +69,10 @@ pub fn sorted_lines(folder: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the result folder exists") {
         let path = entry.expect("the folder can be read").path();
+        // What sinks keep for themselves is hidden.
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).expect("a part file can be read");
         lines.extend(text.lines().map(str::to_string));
     }

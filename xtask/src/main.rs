@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod soak;
 mod test;
 mod tool;
 
@@ -32,6 +33,8 @@ enum Task {
     Lint,
     /// Builds every operator of the workspace to a component beside its source.
     Guests,
+    /// Crashes the example jobs many times over, at every parallelism, and compares their results with undisturbed runs.
+    Soak(soak::Soak),
     /// Measures the engine with operators in WebAssembly and the same logic as native code, in one run.
     Bench {
         /// Passed to the benchmarks: `--help` lists them.
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         Task::Test { arguments } => test::test(&arguments),
         Task::Lint => test::lint(),
         Task::Guests => guests::build().map(|_| ()),
+        Task::Soak(soak) => soak::soak(&soak),
         Task::Bench { arguments } => bench::bench(&arguments),
     }
 }

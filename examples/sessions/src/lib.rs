@@ -44,7 +44,7 @@ impl KeyedOperator for Sessions {
 
     /// Events may come in any order: one may begin a session, prolong one, or join two.
     fn process(&mut self, record: Record<'_, Text, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
-        let at = record.timestamp().ok_or("it has no event time")?;
+        let at = record.timestamp().ok_or_else(|| Error::record("it has no event time"))?;
         let gap = self.gap;
         let end = self.open.update(|open| {
             let mut session = Session { first: at, last: at, flights: 1 };

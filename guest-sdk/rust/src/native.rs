@@ -76,6 +76,7 @@ pub fn context(job: &str, operator: &str, config: &str) -> Context {
         epoch: 1,
         state_cache_bytes: 64 << 20,
         restored: false,
+        write_through: false,
         config: config.to_string(),
     }
 }

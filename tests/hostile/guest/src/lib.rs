@@ -38,8 +38,8 @@ impl Guest for Hostile {
         misdeeds::describe(&deed)?;
         let state = State {
             name: "counts".to_string(),
-            kind: if deed == "map-state" { StateKind::Map } else { StateKind::Value },
-            scope: StateScope::Keyed,
+            kind: if deed == "map-without-keys" { StateKind::Map } else { StateKind::Value },
+            scope: if deed == "write-broadcast" { StateScope::Broadcast } else { StateScope::Keyed },
             key: codec("bytes"),
             map_key: codec("bytes"),
             value: codec("bytes"),

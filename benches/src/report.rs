@@ -51,12 +51,12 @@ pub(crate) fn print(rows: &[Row]) {
         "CPU nanoseconds (user and system) per record, medians; M/s is millions of records per second of wall time.\n"
     );
     println!(
-        "{:<13} {:>2} {:>11} {:>9} {:>9} {:>9} {:>12} {:>9} {:>9}",
+        "{:<15} {:>2} {:>11} {:>9} {:>9} {:>9} {:>12} {:>9} {:>9}",
         "workload", "p", "records", "wasm", "native", "plain", "wasm/native", "wasm M/s", "wasm MB"
     );
     for row in rows {
         println!(
-            "{:<13} {:>2} {:>11} {:>9.1} {:>9.1} {:>9} {:>12.2} {:>9.1} {:>9.0}",
+            "{:<15} {:>2} {:>11} {:>9.1} {:>9.1} {:>9} {:>12.2} {:>9.1} {:>9.0}",
             row.workload.name(),
             row.parallelism,
             row.records,

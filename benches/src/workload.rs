@@ -47,13 +47,16 @@ pub(crate) enum Workload {
     PassChannel,
     /// Rows over 100,000 keys, hashed into a count a key in value state, each count emitted.
     W2,
+    /// The same with `on-error = "dead-letter"`: each call is a transaction, and hands over all that it changed.
+    W2DeadLetter,
     /// Words of the six novels, hashed into a count a word, emitted at the end; a record is a word.
     Words,
 }
 
 impl Workload {
     /// All of them.
-    pub(crate) const ALL: [Workload; 4] = [Workload::Pass, Workload::PassChannel, Workload::W2, Workload::Words];
+    pub(crate) const ALL: [Workload; 5] =
+        [Workload::Pass, Workload::PassChannel, Workload::W2, Workload::W2DeadLetter, Workload::Words];
 
     /// The name on the command line and in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -61,6 +64,7 @@ impl Workload {
             Workload::Pass => "pass",
             Workload::PassChannel => "pass-channel",
             Workload::W2 => "w2",
+            Workload::W2DeadLetter => "w2-dead-letter",
             Workload::Words => "words",
         }
     }
@@ -70,6 +74,7 @@ impl Workload {
         let records = match self {
             Workload::Pass | Workload::PassChannel => 40_000_000.0,
             Workload::W2 => 40_000_000.0,
+            Workload::W2DeadLetter => 10_000_000.0,
             Workload::Words => 20.0 * WORDS as f64,
         };
         self.whole((records * scale) as u64)
@@ -87,7 +92,7 @@ impl Workload {
     pub(crate) fn plain(self, records: u64) -> Result<Outcome> {
         Ok(match self {
             Workload::Pass | Workload::PassChannel => plain::pass(records),
-            Workload::W2 => plain::keyed_count(records, KEYS),
+            Workload::W2 | Workload::W2DeadLetter => plain::keyed_count(records, KEYS),
             Workload::Words => plain::word_count(&novels()?, records / WORDS),
         })
     }
@@ -100,7 +105,7 @@ impl Workload {
         let (source, nodes): (_, Vec<Step>) = match self {
             Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
             Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
-            Workload::W2 => (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)]),
+            Workload::W2 | Workload::W2DeadLetter => (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)]),
             Workload::Words => {
                 let lines = Arc::new(Lines { lines: Arc::new(novels()?), repeats: records / WORDS });
                 let split = ("split", Exchange::Forward, operators.split()?);
@@ -110,7 +115,12 @@ impl Workload {
         let sink = Checksum::default();
         let quota = quota();
         let backend = RedbState::create(state, StoreOptions::new(quota.clone())).context("the state store")?;
-        Ok((assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota), sink))
+        let mut job = assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota);
+        if self == Workload::W2DeadLetter {
+            job.graph.nodes[1].outputs.push("dead-letter".to_string());
+            job.dead_letters.insert(1);
+        }
+        Ok((job, sink))
     }
 }
 

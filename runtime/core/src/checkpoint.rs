@@ -85,3 +85,27 @@ impl NodeManifest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subtask_starts_from_its_own_entry_or_from_what_holds_for_all() {
+        let subtask = |watermark, finished| SubtaskManifest { watermark, finished };
+        let mut node = NodeManifest {
+            id: "op".into(),
+            role: Role::Operator,
+            description: None,
+            subtasks: vec![subtask(7, true), subtask(5, false)],
+            splits: vec![],
+        };
+        assert_eq!([0, 1].map(|i| node.restored(i, 2)), [subtask(7, true), subtask(5, false)]);
+        // At another parallelism nobody is further than the slowest, and only all together have finished.
+        assert_eq!(node.restored(2, 3), subtask(5, false));
+        node.subtasks[1].finished = true;
+        assert_eq!(node.restored(0, 1), subtask(5, true));
+        node.subtasks.clear();
+        assert_eq!(node.restored(0, 1), subtask(i64::MIN, false), "a node that is new");
+    }
+}

@@ -2,7 +2,7 @@
 
 use wasmill_core::{Batch, BoxFuture, Sink, SinkContext, SinkFactory, sink::Committable, source::ConnectorError};
 
-/// Drops every row.
+/// Drops every row; it has nothing to commit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiscardSink;
 
@@ -11,7 +11,7 @@ impl SinkFactory for DiscardSink {
         Ok(Box::new(DiscardSink))
     }
 
-    fn commit(&self, _: &Committable) -> Result<(), ConnectorError> {
+    fn commit(&self, _: &[Committable]) -> Result<(), ConnectorError> {
         Ok(())
     }
 
@@ -25,7 +25,7 @@ impl Sink for DiscardSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn pre_commit(&mut self, _: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>> {
+    fn pre_commit(&mut self, _: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }

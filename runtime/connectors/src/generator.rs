@@ -1,6 +1,7 @@
 //! Makes rows up: the same ones for the same seed, at any parallelism.
 
-use std::time::Duration;
+mod pace;
+mod split;
 
 use tokio::time::Instant;
 use wasmill_core::{
@@ -8,8 +9,14 @@ use wasmill_core::{
     source::{BatchLimit, ConnectorError, SourceEvent},
 };
 
+use split::Split;
+
 /// Rows numbered from 0: row i has the value i (u64) and the key `mix(i + seed * GOLDEN) / 2 modulo keys` (u64), where `mix` is
-/// the finaliser of splitmix64. Subtask s of p makes the rows s, s + p, s + 2p, ...
+/// the finaliser of splitmix64.
+///
+/// The source has as many splits as it had subtasks when the job was first started: split k of n makes the rows k, k + n,
+/// k + 2n, ... A job that goes on at another parallelism deals the same splits out anew; a subtask with several takes a batch
+/// of each in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratorSource {
     /// How many rows in all; `None` without end.
@@ -41,49 +48,34 @@ impl SourceFactory for GeneratorSource {
     }
 
     fn create(&self, context: SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
-        let (subtask, step) = (u64::from(context.place.subtask), u64::from(context.parallelism));
-        Ok(Box::new(Generator { spec: self.clone(), next: subtask, step, pace: None, ended: false }))
+        let (subtask, parallelism) = (context.place.subtask, context.parallelism);
+        let splits = match &context.restored {
+            None => vec![Split::first(subtask, parallelism)],
+            Some(restored) => {
+                let mine = restored.iter().skip(subtask as usize).step_by(parallelism.max(1) as usize);
+                mine.map(Split::restore).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Box::new(Generator { spec: self.clone(), splits, turn: 0, since: None }))
     }
 }
 
 struct Generator {
     spec: GeneratorSource,
-    next: u64,
-    step: u64,
-    /// When the first row was made, and which one it was, where there is a rate.
-    pace: Option<(Instant, u64)>,
-    ended: bool,
+    splits: Vec<Split>,
+    /// The split whose turn it is, where others could give as much.
+    turn: usize,
+    /// When the first row was made, where there is a rate.
+    since: Option<Instant>,
 }
 
 /// Bytes of a row with key and value: the two, their ends, and a timestamp.
 const ROW_BYTES: usize = 32;
 
 impl Generator {
-    /// Rows that are left, at most `limit`.
-    fn left(&self, limit: usize) -> usize {
-        match self.spec.count {
-            None => limit,
-            Some(count) => count.saturating_sub(self.next).div_ceil(self.step).min(limit as u64) as usize,
-        }
-    }
-
-    /// Rows that the rate allows by now, at most `limit`.
-    async fn allowed(&mut self, limit: usize, linger: Duration) -> usize {
-        let Some(rate) = self.spec.rate else { return limit };
-        let (since, first) = *self.pace.get_or_insert((Instant::now(), self.next));
-        let made = (self.next - first) / self.step;
-        let due = |elapsed: Duration| (elapsed.as_secs_f64() * rate as f64 / self.step as f64) as u64 + 1;
-        if due(since.elapsed()) <= made {
-            // Until the next row is due, and so long that rows travel together.
-            let wait = Duration::from_secs_f64((made * self.step) as f64 / rate as f64).saturating_sub(since.elapsed());
-            tokio::time::sleep(wait.max(linger)).await;
-        }
-        (due(since.elapsed()).saturating_sub(made)).min(limit as u64) as usize
-    }
-
-    /// So many rows, column by column: one loop a column.
-    fn rows(&mut self, rows: usize) -> Batch {
-        let (first, step) = (self.next, self.step);
+    /// So many rows of a split, column by column: one loop a column.
+    fn rows(&mut self, split: usize, rows: usize) -> Batch {
+        let (first, step) = self.splits[split].take(rows);
         let number = |i: usize| first + i as u64 * step;
         let ends: Vec<u32> = (1..=rows).map(|i| i as u32 * 8).collect();
         let mut batch = Batch { value_ends: ends.clone(), ..Batch::default() };
@@ -97,30 +89,34 @@ impl Generator {
             batch.timestamps =
                 (0..rows).map(|i| start.saturating_add((number(i) as i64).saturating_mul(every))).collect();
         }
-        self.next += rows as u64 * step;
         batch
     }
 }
 
 impl Source for Generator {
-    fn splits(&self) -> usize {
-        1
+    fn splits(&self) -> Vec<String> {
+        self.splits.iter().map(Split::id).collect()
+    }
+
+    fn position(&self, split: usize) -> Result<Vec<u8>, ConnectorError> {
+        self.splits.get(split).ok_or_else(|| crate::failed(format!("there is no split number {split}")))?.position()
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
-            let rows = self.left(limit.rows.min((limit.bytes / ROW_BYTES).max(1)));
-            if rows == 0 {
-                return Ok(match std::mem::replace(&mut self.ended, true) {
-                    false => SourceEvent::SplitEnd { split: 0 },
-                    true => SourceEvent::End,
-                });
+            let count = self.spec.count;
+            if let Some(split) = self.splits.iter().position(|split| !split.ended && split.left(count, 1) == 0) {
+                self.splits[split].ended = true;
+                return Ok(SourceEvent::SplitEnd { split });
             }
-            let rows = self.allowed(rows, limit.linger).await;
-            Ok(match rows {
-                0 => SourceEvent::Idle,
-                rows => SourceEvent::Rows { split: 0, batch: self.rows(rows) },
-            })
+            let most = limit.rows.min((limit.bytes / ROW_BYTES).max(1));
+            let Some((split, allowed)) = self.due(most, limit.linger).await else { return Ok(SourceEvent::End) };
+            let rows = self.splits[split].left(count, allowed);
+            if rows == 0 {
+                return Ok(SourceEvent::Idle);
+            }
+            self.turn = (split + 1) % self.splits.len();
+            Ok(SourceEvent::Rows { split, batch: self.rows(split, rows) })
         })
     }
 }
@@ -147,16 +143,19 @@ fn mix(z: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use wasmill_core::JobName;
+    use std::time::Duration;
+
+    use wasmill_core::{JobName, source::SplitState, time::SplitWatermarks};
 
     use super::*;
+    use crate::replay::{self, Splits};
 
     fn rows(source: &GeneratorSource, parallelism: u32, limit: usize) -> Vec<(i64, Option<u64>, u64)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut all = Vec::new();
         for subtask in 0..parallelism {
             let place = JobName::local("test").place("numbers", subtask);
-            let mut source = source.create(SourceContext { place, parallelism }).unwrap();
+            let mut source = source.create(SourceContext { place, parallelism, restored: None }).unwrap();
             let limit = BatchLimit { rows: limit, bytes: 1 << 20, linger: Duration::from_millis(1) };
             loop {
                 match runtime.block_on(source.next(limit)).unwrap() {
@@ -204,5 +203,95 @@ mod tests {
         let source = GeneratorSource { rate: Some(1_000), ..GeneratorSource::counting(201, 3) };
         assert_eq!(rows(&source, 1, 1_000).len(), 201);
         assert!((0.19..2.0).contains(&since.elapsed().as_secs_f64()), "{:?}", since.elapsed());
+    }
+
+    /// Rows as `timestamp key value`.
+    fn shown(batch: &Batch) -> Vec<Vec<u8>> {
+        let show = |row: wasmill_core::Row<'_>| format!("{} {:?} {:?}", row.timestamp, row.key, row.value).into_bytes();
+        batch.iter().map(show).collect()
+    }
+
+    #[test]
+    fn rows_before_a_cut_and_after_it_are_all_rows() {
+        let source = GeneratorSource { event_time: Some((1_000, 10)), ..GeneratorSource::counting(43, 7) };
+        let mut expected = Vec::new();
+        let all = replay::run(&source, 1, None, (1_000, &|_| usize::MAX), &shown).unwrap();
+        for parallelism in [1, 2, 5] {
+            for (cut, after) in (0..14).flat_map(|cut| [(cut, 1), (cut, 2), (cut, 3), (cut, 7)]) {
+                let first = replay::run(&source, parallelism, None, (4, &|s| cut + s as usize), &shown).unwrap();
+                let second = replay::run(&source, after, Some(&first.splits), (3, &|_| usize::MAX), &shown).unwrap();
+                assert!(second.ended && second.splits.is_empty());
+                let mut rows = [first.rows, second.rows].concat();
+                rows.sort();
+                expected.clone_from(&all.rows);
+                expected.sort();
+                assert_eq!(rows, expected, "cut {cut} of {parallelism}, then {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn splits_stay_those_of_the_first_start_and_take_turns() {
+        let source = GeneratorSource::counting(100, 0);
+        let first = replay::run(&source, 3, None, (4, &|_| 1), &replay::values).unwrap();
+        let ids: Vec<(&str, &str)> =
+            first.splits.iter().map(|s| (s.id.as_str(), std::str::from_utf8(&s.position).unwrap())).collect();
+        assert_eq!(
+            ids,
+            [
+                ("0/3", r#"{"split":0,"of":3,"next":12}"#),
+                ("1/3", r#"{"split":1,"of":3,"next":13}"#),
+                ("2/3", r#"{"split":2,"of":3,"next":14}"#)
+            ]
+        );
+        let after =
+            replay::run(&source, 2, Some(&first.splits), (2, &|s| 4 * (1 - s as usize)), &replay::values).unwrap();
+        let numbers: Vec<u64> = after.rows.iter().map(|v| u64::from_le_bytes(v[..].try_into().unwrap())).collect();
+        assert_eq!(numbers, [12, 15, 14, 17, 18, 21, 20, 23], "subtask 0 has splits 0 and 2");
+        let ids: Vec<&str> = after.splits.iter().map(|split| split.id.as_str()).collect();
+        assert_eq!(ids, ["0/3", "2/3", "1/3"]);
+    }
+
+    #[test]
+    fn positions_that_are_none_are_refused() {
+        let source = GeneratorSource::counting(10, 0);
+        let wrong = [
+            "",
+            "{}",
+            "[]",
+            r#"{"split":0,"of":0,"next":0}"#,
+            r#"{"split":2,"of":2,"next":2}"#,
+            r#"{"split":0,"of":2,"next":3}"#,
+            r#"{"split":0,"of":1,"next":18446744073709551615}"#,
+            r#"{"split":0,"of":1,"next":-1}"#,
+            r#"{"split":0,"of":1,"next":0,"file":"a"}"#,
+        ];
+        for position in wrong {
+            let (position, watermarks) = (position.as_bytes().to_vec(), SplitWatermarks::default());
+            let splits: Splits = [SplitState { id: "0/1".into(), position, watermarks }].into();
+            let error = replay::subtask(&source, (0, 1), Some(splits)).err().unwrap().to_string();
+            assert!(error.contains("the checkpoint's position of `0/1` is of no use here"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_source_however_its_splits_are_dealt() {
+        let source = GeneratorSource { count: None, rate: Some(30_000), ..GeneratorSource::counting(0, 3) };
+        let first = replay::run(&source, 3, None, (10, &|_| 1), &replay::values).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for (parallelism, subtask, splits) in [(1, 0, 3), (2, 0, 2), (2, 1, 1), (4, 2, 1)] {
+            let mut source = replay::subtask(&source, (subtask, parallelism), Some(first.splits.clone())).unwrap();
+            let (since, mut rows) = (Instant::now(), vec![0; splits]);
+            while since.elapsed() < Duration::from_millis(60) {
+                match runtime.block_on(source.next(replay::limit(1_000))).unwrap() {
+                    SourceEvent::Rows { split, batch } => rows[split] += batch.rows(),
+                    event => assert!(matches!(event, SourceEvent::Idle)),
+                }
+            }
+            // Ten thousand rows a second and split; a row at once.
+            let most = (since.elapsed().as_secs_f64() * 10_000.0) as usize + 1;
+            let in_bounds = rows.iter().all(|&rows| (most / 2..=most).contains(&rows));
+            assert!(in_bounds, "{rows:?} of at most {most}, at parallelism {parallelism}");
+        }
     }
 }

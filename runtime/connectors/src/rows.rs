@@ -1,12 +1,10 @@
 //! Makes rows of bytes: lines of text, JSON Lines, or CSV, with key and event time where they are asked for.
 
+mod records;
+
 use std::{
     borrow::Cow,
-    io::{self, BufRead, BufReader, Read},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    io::{BufRead, BufReader, Read},
 };
 
 use serde_json::Value;
@@ -21,6 +19,7 @@ use crate::{
     failed,
     lines::Lines,
 };
+use records::Records;
 
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,24 +77,23 @@ impl RowFormat {
 /// How much is read at once, bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A stream of CSV that ends with an error where a record is too long, as one is that opens a quote and never closes it.
-/// Counted are bytes read while one record is, so a record is refused at most a buffer late.
-struct Bounded {
-    from: Box<dyn Read + Send>,
-    since: Arc<AtomicUsize>,
-    longest: usize,
+/// A place between two rows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Bytes before it, decompressed.
+    pub(crate) offset: u64,
+    /// Lines before it, where they were counted.
+    pub(crate) line: Option<u64>,
 }
 
-impl Read for Bounded {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.since.load(Ordering::Relaxed) > self.longest.saturating_add(BUFFER_BYTES) {
-            let message =
-                format!("it is longer than {} bytes; is a quote not closed? Else raise `max-line`", self.longest);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        let read = self.from.read(out)?;
-        self.since.fetch_add(read, Ordering::Relaxed);
-        Ok(read)
+impl Mark {
+    /// The beginning of a file.
+    pub(crate) const START: Mark = Mark { offset: 0, line: Some(0) };
+
+    /// The place that is `further` behind this one.
+    fn and(self, further: Mark) -> Mark {
+        let line = self.line.zip(further.line).map(|(a, b)| a.saturating_add(b));
+        Mark { offset: self.offset.saturating_add(further.offset), line }
     }
 }
 
@@ -105,59 +103,65 @@ pub(crate) struct RowReader {
     body: Body,
     /// What the stream is called in messages.
     name: String,
+    /// Where in its file the stream begins.
+    begin: Mark,
     /// Stop before the line that begins at this offset of the stream.
     end: Option<u64>,
-    /// Whether line numbers begin at the beginning of the file.
-    numbered: bool,
     skipped: u64,
 }
 
 enum Body {
     Lines(Lines<Box<dyn BufRead + Send>>),
-    Csv(Box<Csv>),
-}
-
-struct Csv {
-    reader: csv::Reader<Bounded>,
-    /// Bytes read since the last record.
-    since: Arc<AtomicUsize>,
-    columns: Option<Vec<String>>,
-    record: csv::StringRecord,
-    value: Vec<u8>,
+    Csv(Box<Records>),
 }
 
 impl RowReader {
     /// Rows of `from`, a stream called `name`.
     pub(crate) fn new(format: RowFormat, name: String, from: Box<dyn Read + Send>) -> RowReader {
         let body = match format.format {
-            Format::Csv => {
-                let mut builder = csv::ReaderBuilder::new();
-                builder.has_headers(false).delimiter(format.delimiter).buffer_capacity(BUFFER_BYTES);
-                let since = Arc::new(AtomicUsize::new(0));
-                let reader = builder.from_reader(Bounded { from, since: since.clone(), longest: format.max_line });
-                let (columns, record) = (None, csv::StringRecord::new());
-                Body::Csv(Box::new(Csv { reader, since, columns, record, value: Vec::new() }))
-            }
+            Format::Csv => Body::Csv(Box::new(Records::new(&format, from, None))),
             _ => {
                 let buffered: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, from));
                 Body::Lines(Lines::new(buffered, format.max_line))
             }
         };
-        RowReader { format, body, name, end: None, numbered: true, skipped: 0 }
+        RowReader { format, body, name, begin: Mark::START, end: None, skipped: 0 }
     }
 
-    /// Rows of the lines that begin before byte `end` of the stream; when `partial`, the first line belongs to whoever reads
-    /// what is before, and is passed over.
+    /// Rows of `from`, which is the rest of a file of CSV from `begin` on, when `self` reads the same file from its start:
+    /// only there are the columns named.
+    ///
+    /// # Errors
+    /// When the file cannot be read so far.
+    pub(crate) fn resumed(mut self, from: Box<dyn Read + Send>, begin: Mark) -> Result<RowReader, ConnectorError> {
+        let mut seen = BatchBuilder::default();
+        while matches!(&self.body, Body::Csv(records) if records.columns().is_none()) && self.one(&mut seen)? {}
+        if let Body::Csv(records) = &self.body {
+            self.body = Body::Csv(Box::new(Records::new(&self.format, from, records.columns().cloned())));
+        }
+        Ok(RowReader { begin, ..self })
+    }
+
+    /// Rows of a stream that begins at `begin` of its file, as far as they begin before byte `end` of it; when `partial`, the
+    /// first line belongs to whoever reads what is before, and is passed over.
     ///
     /// # Errors
     /// When the first line cannot be read.
-    pub(crate) fn within(mut self, end: Option<u64>, partial: bool) -> Result<RowReader, ConnectorError> {
-        self.end = end;
-        self.numbered = !partial;
+    pub(crate) fn within(mut self, begin: Mark, end: Option<u64>, partial: bool) -> Result<RowReader, ConnectorError> {
+        self.end = end.map(|end| end.saturating_sub(begin.offset));
+        self.begin = begin;
         if partial && let Body::Lines(lines) = &mut self.body {
             lines.advance().map_err(|error| failed(format!("{}: {error}", self.name)))?;
         }
         Ok(self)
+    }
+
+    /// Where in its file the reader stands: behind all rows that it gave.
+    pub(crate) fn mark(&self) -> Mark {
+        self.begin.and(match &self.body {
+            Body::Lines(lines) => Mark { offset: lines.offset(), line: Some(lines.number()) },
+            Body::Csv(records) => records.mark(),
+        })
     }
 
     /// Adds rows until the limit or the end; false at the end. Blocks on the stream.
@@ -178,15 +182,21 @@ impl RowReader {
 
     /// Adds the next row, or passes over one that cannot be read; false at the end.
     fn one(&mut self, out: &mut BatchBuilder) -> Result<bool, ConnectorError> {
-        let RowReader { format, body, name, end, numbered, skipped } = self;
-        let at = |line: u64| if *numbered { format!("{name}, line {line}") } else { format!("{name}, some line") };
-        let (line, added) = match body {
+        let RowReader { format, body, name, begin, end, skipped } = self;
+        // A place in messages: what `offset` and `line`, from 1, of the stream are in the file.
+        let at = |offset: u64, line: u64| match begin.line {
+            Some(before) => format!("{name}, line {}", before.saturating_add(line)),
+            None => format!("{name}, the line at byte {}", begin.offset.saturating_add(offset)),
+        };
+        let (offset, line, added) = match body {
             Body::Lines(lines) => {
-                if end.is_some_and(|end| lines.offset() >= end) {
+                let offset = lines.offset();
+                if end.is_some_and(|end| offset >= end) {
                     return Ok(false);
                 }
-                let more =
-                    lines.advance().map_err(|error| failed(format!("{}: {error}", at(lines.number().max(1)))))?;
+                let more = lines
+                    .advance()
+                    .map_err(|error| failed(format!("{}: {error}", at(offset, lines.number().max(1)))))?;
                 if !more {
                     return Ok(false);
                 }
@@ -197,33 +207,31 @@ impl RowReader {
                         Ok(())
                     }
                 };
-                (lines.number(), added)
+                (offset, lines.number(), added)
             }
-            Body::Csv(csv) => {
-                csv.since.store(0, Ordering::Relaxed);
-                let read = csv.reader.read_record(&mut csv.record);
-                let line = csv.record.position().map_or(1, csv::Position::line);
-                let added = match read {
+            Body::Csv(records) => {
+                let offset = records.mark().offset;
+                let read = records.advance();
+                let line = records.line();
+                let added = match read.map_err(|error| failed(format!("{}: {error}", at(offset, line))))? {
                     Ok(false) => return Ok(false),
-                    Ok(true) => csv.row(format, out),
-                    // A stream that cannot be read does not get better.
-                    Err(error) if error.is_io_error() => return Err(failed(format!("{}: {error}", at(line)))),
-                    Err(error) => Err(error.to_string()),
+                    Ok(true) => records.row(format, out),
+                    Err(problem) => Err(problem),
                 };
-                (line, added)
+                (offset, line, added)
             }
         };
         match added {
             Ok(()) => {}
             Err(problem) if format.skip_errors => {
                 if *skipped == 0 {
-                    tracing::warn!("{}: {problem}; the row is left out, as `on-error` says", at(line));
+                    tracing::warn!("{}: {problem}; the row is left out, as `on-error` says", at(offset, line));
                 }
                 *skipped += 1;
             }
             Err(problem) => {
                 let hint = "correct it, or set `on-error = \"skip\"`";
-                return Err(failed(format!("{}: {problem}; {hint}", at(line))));
+                return Err(failed(format!("{}: {problem}; {hint}", at(offset, line))));
             }
         }
         Ok(true)
@@ -263,41 +271,5 @@ fn time<'a>(format: &RowFormat, at: impl Fn(&str) -> Option<Cow<'a, str>>) -> Re
             .format
             .read(&text)
             .ok_or_else(|| format!("`{text}` at `{}` is not a time of the declared format", event_time.field)),
-    }
-}
-
-impl Csv {
-    /// A row of the record just read; the first record of a file may name the columns.
-    fn row(&mut self, format: &RowFormat, out: &mut BatchBuilder) -> Result<(), String> {
-        let Some(columns) = &self.columns else {
-            let named = self.record.iter().map(str::to_string).collect();
-            let numbered = (1..=self.record.len()).map(|i| i.to_string()).collect();
-            self.columns = Some(if format.header { named } else { numbered });
-            return if format.header { Ok(()) } else { self.row(format, out) };
-        };
-        let at = |column: &str| {
-            let index = columns.iter().position(|name| name == column)?;
-            self.record.get(index).map(Cow::Borrowed)
-        };
-        for wanted in format.key.iter().chain(format.event_time.iter().map(|time| &time.field)) {
-            if !columns.contains(wanted) {
-                return Err(format!("there is no column `{wanted}`; there are {}", columns.join(", ")));
-            }
-        }
-        let timestamp = time(format, at)?;
-        self.value.clear();
-        self.value.push(b'{');
-        for (name, field) in columns.iter().zip(&self.record) {
-            if self.value.len() > 1 {
-                self.value.push(b',');
-            }
-            serde_json::to_writer(&mut self.value, name).map_err(|error| error.to_string())?;
-            self.value.push(b':');
-            serde_json::to_writer(&mut self.value, field).map_err(|error| error.to_string())?;
-        }
-        self.value.push(b'}');
-        let key = format.key.as_deref().and_then(at);
-        push(out, timestamp, key.as_deref().map(str::as_bytes), &self.value);
-        Ok(())
     }
 }

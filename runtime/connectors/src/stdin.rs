@@ -1,6 +1,10 @@
 //! Reads standard input, promptly however slow it is.
 
-use std::{io::Read, thread};
+use std::{
+    io::Read,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use tokio::{
     sync::mpsc::{Receiver, channel},
@@ -17,6 +21,9 @@ use crate::{
 };
 
 /// Rows of standard input; one subtask only.
+///
+/// What was read cannot be read again. So a job that reads standard input can take no checkpoint before the input has ended,
+/// and cannot be started anew within the process once it has begun to read.
 #[derive(Debug, Clone, Default)]
 pub struct StdinSource {
     /// How rows are made of bytes.
@@ -39,13 +46,26 @@ impl SourceFactory for StdinSource {
         if context.parallelism != 1 {
             return Err(failed("standard input is one stream: the source needs `parallelism = 1`"));
         }
-        Ok(Box::new(Stdin::new(self.format.clone(), Box::new(std::io::stdin()))?))
+        Ok(match context.restored.as_deref() {
+            None => Box::new(Stdin::Unread(self.format.clone())),
+            // It had ended.
+            Some([]) => Box::new(Stdin::Ended),
+            Some(_) => return Err(failed(NOT_AGAIN)),
+        })
     }
 }
 
-struct Stdin {
-    rows: Receiver<Result<Batch, ConnectorError>>,
-    ended: bool,
+/// Whether an attempt began to read, as there is one standard input a process.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+const NOT_AGAIN: &str =
+    "standard input cannot be read again, and an earlier attempt of the job began to: run the job anew";
+
+enum Stdin {
+    /// Nothing was asked for; an attempt that fails before that does no harm.
+    Unread(RowFormat),
+    Reading(Receiver<Result<Batch, ConnectorError>>),
+    Ended,
 }
 
 impl Stdin {
@@ -69,25 +89,47 @@ impl Stdin {
         };
         let spawned = thread::Builder::new().name("wasmill-stdin".to_string()).spawn(read);
         spawned.map_err(|error| failed(format!("cannot read standard input: {error}")))?;
-        Ok(Stdin { rows, ended: false })
+        Ok(Stdin::Reading(rows))
+    }
+
+    /// The rows that are being read; `None` at the end.
+    fn rows(&mut self) -> Result<Option<&mut Receiver<Result<Batch, ConnectorError>>>, ConnectorError> {
+        if let Stdin::Unread(format) = self {
+            if BEGUN.swap(true, Ordering::Relaxed) {
+                return Err(failed(NOT_AGAIN));
+            }
+            *self = Stdin::new(std::mem::take(format), Box::new(std::io::stdin()))?;
+        }
+        Ok(match self {
+            Stdin::Reading(rows) => Some(rows),
+            _ => None,
+        })
     }
 }
 
 impl Source for Stdin {
-    fn splits(&self) -> usize {
-        1
+    fn splits(&self) -> Vec<String> {
+        if let Stdin::Ended = self { Vec::new() } else { vec!["stdin".to_string()] }
+    }
+
+    fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
+        Err(failed(
+            "standard input cannot be read again, so the job cannot take checkpoints before it ends: to have them, write the \
+             input to a file and read that",
+        ))
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
             let deadline = Instant::now() + limit.linger;
+            let Some(incoming) = self.rows()? else { return Ok(SourceEvent::End) };
             let mut rows = BatchBuilder::default();
             while rows.rows() < limit.rows && rows.bytes() < limit.bytes {
                 // Rows that are there are taken at once; the first one is waited for, and no other.
-                let next = match self.rows.try_recv() {
+                let next = match incoming.try_recv() {
                     Ok(row) => Some(row),
                     Err(_) if !rows.is_empty() => break,
-                    Err(_) => match timeout_at(deadline, self.rows.recv()).await {
+                    Err(_) => match timeout_at(deadline, incoming.recv()).await {
                         Ok(next) => next,
                         Err(_) => return Ok(SourceEvent::Idle),
                     },
@@ -97,8 +139,10 @@ impl Source for Stdin {
                         let row = row?;
                         rows.append_range(&row, 0..row.rows());
                     }
-                    None if std::mem::replace(&mut self.ended, true) => return Ok(SourceEvent::End),
-                    None => return Ok(SourceEvent::SplitEnd { split: 0 }),
+                    None => {
+                        *self = Stdin::Ended;
+                        return Ok(SourceEvent::SplitEnd { split: 0 });
+                    }
                 }
             }
             Ok(SourceEvent::Rows { split: 0, batch: rows.take() })
@@ -110,7 +154,10 @@ impl Source for Stdin {
 mod tests {
     use std::{io, sync::mpsc, time::Duration};
 
+    use wasmill_core::source::SplitState;
+
     use super::*;
+    use crate::replay;
 
     /// A stream that waits for what a test sends.
     struct Slow(mpsc::Receiver<Vec<u8>>);
@@ -141,5 +188,20 @@ mod tests {
         drop(stream);
         assert!(matches!(source.next(limit).await.unwrap(), SourceEvent::SplitEnd { split: 0 }));
         assert!(matches!(source.next(limit).await.unwrap(), SourceEvent::End));
+    }
+
+    #[test]
+    fn what_was_read_is_not_checkpointed_nor_read_again() {
+        let stdin = StdinSource::default();
+        let source = replay::subtask(&stdin, (0, 1), None).unwrap();
+        assert_eq!(source.splits(), ["stdin"]);
+        let error = source.position(0).unwrap_err().to_string();
+        assert!(error.contains("cannot take checkpoints before it ends"), "{error}");
+        // After its end a job goes on without it.
+        let ended = replay::run(&stdin, 1, Some(&[].into()), (9, &|_| 9), &replay::values).unwrap();
+        assert!(ended.ended && ended.rows.is_empty());
+        let split = SplitState { id: "stdin".into(), position: vec![], watermarks: Default::default() };
+        let error = replay::subtask(&stdin, (0, 1), Some([split].into())).err().unwrap().to_string();
+        assert!(error.contains("standard input cannot be read again"), "{error}");
     }
 }

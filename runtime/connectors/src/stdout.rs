@@ -12,7 +12,9 @@ use crate::{
     render::{LineFormat, Renderer},
 };
 
-/// Standard output. What is printed cannot be taken back: rows are visible at once, whatever becomes of the job.
+/// Standard output. What is printed cannot be taken back: rows are visible at once, whatever becomes of the job. It has
+/// nothing to commit, and rows are printed at least once: a job that goes on from a checkpoint prints again what it printed
+/// since.
 #[derive(Clone)]
 pub struct StdoutSink {
     /// How a row is written.
@@ -46,7 +48,7 @@ impl SinkFactory for StdoutSink {
         Ok(Box::new(Lines { renderer, out: self.out.clone() }))
     }
 
-    fn commit(&self, _: &Committable) -> Result<(), ConnectorError> {
+    fn commit(&self, _: &[Committable]) -> Result<(), ConnectorError> {
         Ok(())
     }
 
@@ -75,7 +77,7 @@ impl Sink for Lines {
         }))
     }
 
-    fn pre_commit(&mut self, _: u64) -> BoxFuture<'_, Result<Option<Committable>, ConnectorError>> {
+    fn pre_commit(&mut self, _: u64) -> BoxFuture<'static, Result<Option<Committable>, ConnectorError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }

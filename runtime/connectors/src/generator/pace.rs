@@ -1,0 +1,45 @@
+//! Decides which split of a generator gives rows, and when.
+//!
+//! A rate is one of the whole source; each split has an equal share of it, wherever it runs.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Generator;
+
+impl Generator {
+    /// The split to take rows of and how many may be taken now, at most `limit`; waits until there are some. `None` when all
+    /// have ended.
+    pub(super) async fn due(&mut self, limit: usize, linger: Duration) -> Option<(usize, usize)> {
+        let Some(rate) = self.spec.rate else {
+            return self.live().next().map(|split| (split, limit));
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let (_, due) = self.most_due(rate, since.elapsed())?;
+        if due == 0 {
+            // Until the next row is due, and so long that rows travel together.
+            let live = self.splits.iter().filter(|split| !split.ended);
+            let next = live.map(|split| split.made * split.of()).min().unwrap_or_default();
+            let wait = Duration::try_from_secs_f64(next as f64 / rate as f64).unwrap_or(Duration::MAX);
+            tokio::time::sleep(wait.saturating_sub(since.elapsed()).max(linger)).await;
+        }
+        let (split, due) = self.most_due(rate, since.elapsed())?;
+        Some((split, due.min(limit as u64) as usize))
+    }
+
+    /// The split that is furthest behind its share of the rate, and by how many rows; among equals that whose turn it is.
+    fn most_due(&self, rate: u64, elapsed: Duration) -> Option<(usize, u64)> {
+        let due = |split: usize| {
+            let split = &self.splits[split];
+            let share = (elapsed.as_secs_f64() * rate as f64 / split.of() as f64) as u64 + 1;
+            share.saturating_sub(split.made)
+        };
+        self.live().map(|split| (split, due(split))).reduce(|best, other| if other.1 > best.1 { other } else { best })
+    }
+
+    /// The splits that have not ended, from that on whose turn it is.
+    fn live(&self) -> impl Iterator<Item = usize> {
+        (self.turn..self.splits.len()).chain(0..self.turn).filter(|&split| !self.splits[split].ended)
+    }
+}

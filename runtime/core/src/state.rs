@@ -50,6 +50,14 @@ impl EntryKeys {
     pub fn key(&self, i: usize) -> &[u8] {
         batch::slice(&self.key_ends, &self.keys, i)
     }
+
+    /// Map key of entry `i`; empty but for map state.
+    ///
+    /// # Panics
+    /// If there are map keys and `i` is out of bounds, or the columns are not valid.
+    pub fn map_key(&self, i: usize) -> &[u8] {
+        if self.map_key_ends.is_empty() { &[] } else { batch::slice(&self.map_key_ends, &self.map_keys, i) }
+    }
 }
 
 /// Answers to a read, in the order asked; the `values` record of the WIT contract.

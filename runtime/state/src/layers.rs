@@ -1,60 +1,74 @@
-//! Decides which epoch a change belongs to, what a read sees, and what may be written to the database when.
+//! Decides which epoch a write belongs to, and what of a subtask's writes is still in memory.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use crate::changes::Changes;
+use crate::{
+    index::StateRows,
+    layout::Shape,
+    rows::{RowId, Rows},
+};
 
-/// The write buffers of one subtask, an epoch each, the oldest first and the current one last.
+/// The writes of one subtask, an epoch each, the oldest first and the current one last.
 #[derive(Debug)]
-pub(crate) struct Layers(VecDeque<Layer>);
+pub(crate) struct Layers {
+    layers: VecDeque<Layer>,
+    shapes: Vec<Shape>,
+    /// What there was when the call began that may be undone.
+    mark: Option<Vec<(u64, Vec<RowId>)>>,
+}
 
-/// The changes of one epoch.
+/// The writes of one epoch.
 #[derive(Debug)]
-struct Layer {
-    epoch: u64,
+pub(crate) struct Layer {
+    pub(crate) epoch: u64,
     /// Nothing more comes.
     sealed: bool,
-    changes: Changes,
-    /// Changes on their way to the database, older than `changes`: still read from here until they are there.
-    writing: Option<Arc<Changes>>,
-    /// Whether part of the epoch is in the database already.
-    spilled: bool,
+    /// The database's log has it; it stays here for reads until it is folded.
+    committed: bool,
+    pub(crate) states: Vec<StateRows>,
 }
 
 impl Layer {
-    fn new(epoch: u64) -> Layer {
-        Layer { epoch, sealed: false, changes: Changes::default(), writing: None, spilled: false }
+    fn new(epoch: u64, shapes: &[Shape]) -> Layer {
+        let states = shapes.iter().map(|&shape| StateRows::new(shape)).collect();
+        Layer { epoch, sealed: false, committed: false, states }
     }
 
-    fn take(&mut self) -> Arc<Changes> {
-        self.restore();
-        let taken = Arc::new(std::mem::take(&mut self.changes));
-        self.writing = Some(taken.clone());
-        taken
+    pub(crate) fn is_empty(&self) -> bool {
+        self.states.iter().all(StateRows::is_empty)
     }
 
-    fn restore(&mut self) {
-        if let Some(older) = self.writing.take() {
-            self.changes.put_under(Arc::unwrap_or_clone(older));
-        }
+    fn bytes(&self) -> usize {
+        self.states.iter().map(StateRows::bytes).sum()
     }
 }
 
 impl Layers {
-    /// No changes yet; the first belong to `epoch`.
-    pub(crate) fn new(epoch: u64) -> Layers {
-        Layers([Layer::new(epoch)].into())
+    /// No writes yet; the first belong to `epoch`.
+    pub(crate) fn new(epoch: u64, shapes: Vec<Shape>) -> Layers {
+        Layers { layers: [Layer::new(epoch, &shapes)].into(), shapes, mark: None }
     }
 
-    /// The epoch that changes belong to now.
+    /// Adds stored rows of `epoch`, which is not below that of any added before and below the current one.
+    pub(crate) fn add_stored(&mut self, epoch: u64, state: usize, rows: std::sync::Arc<Rows>) {
+        let before = self.layers.len() - 1;
+        if before == 0 || self.layers[before - 1].epoch != epoch {
+            let layer = Layer { sealed: true, committed: true, ..Layer::new(epoch, &self.shapes) };
+            self.layers.insert(before, layer);
+        }
+        let at = self.layers.len() - 2;
+        self.layers[at].states[state].segments_mut().push(rows);
+    }
+
+    /// The epoch that writes belong to now.
     pub(crate) fn current(&self) -> u64 {
-        self.last().epoch
+        self.layers.back().map_or(0, |layer| layer.epoch)
     }
 
-    /// The epoch that was cut and of which changes still come.
+    /// The epoch that was cut and of which writes still come.
     pub(crate) fn cut_unsealed(&self) -> Option<u64> {
-        let before = self.0.len().checked_sub(2)?;
-        Some(&self.0[before]).filter(|layer| !layer.sealed).map(|layer| layer.epoch)
+        let before = self.layers.len().checked_sub(2)?;
+        Some(&self.layers[before]).filter(|layer| !layer.sealed).map(|layer| layer.epoch)
     }
 
     /// Ends the current epoch as `epoch`. An error says why not.
@@ -66,105 +80,89 @@ impl Layers {
         let Some(next) = epoch.checked_add(1).filter(|_| epoch >= current) else {
             return Err(format!("state cannot be cut at epoch {epoch}: the current epoch is {current}"));
         };
-        self.last_mut().epoch = epoch;
-        self.0.push_back(Layer::new(next));
+        if let Some(last) = self.layers.back_mut() {
+            last.epoch = epoch;
+        }
+        self.layers.push_back(Layer::new(next, &self.shapes));
         Ok(())
     }
 
     /// Nothing more comes of the epoch that was cut.
     pub(crate) fn seal(&mut self) {
-        if let Some(before) = self.0.len().checked_sub(2) {
-            self.0[before].sealed = true;
+        if let Some(before) = self.layers.len().checked_sub(2) {
+            self.layers[before].sealed = true;
         }
     }
 
-    /// Where changes of `epoch` go; `None` for an epoch that takes none.
-    pub(crate) fn of(&mut self, epoch: u64) -> Option<&mut Changes> {
+    /// Where writes of `epoch` go; `None` for an epoch that takes none.
+    pub(crate) fn of(&mut self, epoch: u64) -> Option<&mut Layer> {
         // The two newest are the current epoch and the last one that was cut.
-        self.0
-            .iter_mut()
-            .rev()
-            .take(2)
-            .find(|layer| layer.epoch == epoch && !layer.sealed)
-            .map(|layer| &mut layer.changes)
+        self.layers.iter_mut().rev().take(2).find(|layer| layer.epoch == epoch && !layer.sealed)
     }
 
-    /// Whether no changes are older than those of `epoch`, not even on their way to the database.
-    pub(crate) fn is_oldest(&self, epoch: u64) -> bool {
-        self.first().epoch == epoch && self.first().writing.is_none()
+    /// All layers that have anything of a state, the newest first.
+    pub(crate) fn newest_first(&mut self, state: usize) -> impl Iterator<Item = (u64, &mut StateRows)> {
+        let layers = self.layers.iter_mut().rev().map(move |layer| (layer.epoch, &mut layer.states[state]));
+        layers.filter(|(_, rows)| !rows.is_empty())
     }
 
-    /// The newest change of a key: `None` where there is none, `Some(None)` where it was deleted.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.0.iter().rev().find_map(|layer| {
-            layer.changes.get(key).or_else(|| layer.writing.as_ref().and_then(|writing| writing.get(key)))
-        })
+    /// All layers, the oldest first.
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter()
     }
 
-    /// Bytes of all layers.
-    pub(crate) fn bytes(&self) -> u64 {
-        let of = |layer: &Layer| layer.changes.bytes() + layer.writing.as_ref().map_or(0, |writing| writing.bytes());
-        self.0.iter().map(of).sum()
+    /// Bytes of all layers, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.layers.iter().map(Layer::bytes).sum()
     }
 
-    /// Bytes of the oldest layer: the only one that may be spilled. Were a later one in the database, the commit of an
-    /// earlier epoch would overwrite newer values.
-    pub(crate) fn spillable_bytes(&self) -> u64 {
-        self.first().changes.bytes()
+    /// Bytes that no checkpoint has yet, about.
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        self.layers.iter().filter(|layer| !layer.committed).map(Layer::bytes).sum()
     }
 
-    /// Takes the oldest layer's changes, to be spilled, with their epoch.
-    pub(crate) fn take_oldest(&mut self) -> (u64, Arc<Changes>) {
-        let oldest = self.first_mut();
-        (oldest.epoch, oldest.take())
+    /// An epoch up to `epoch` that has writes and is not sealed: it must not be committed.
+    pub(crate) fn unsealed(&self, epoch: u64) -> Option<u64> {
+        let open = |layer: &&Layer| layer.epoch <= epoch && !layer.sealed && !layer.is_empty();
+        self.layers.iter().find(open).map(|layer| layer.epoch)
     }
 
-    /// What was taken to be spilled is in the database.
-    pub(crate) fn spilled(&mut self) {
-        let oldest = self.first_mut();
-        oldest.writing = None;
-        oldest.spilled = true;
+    /// What a checkpoint of `epoch` has to store.
+    pub(crate) fn to_commit(&self, epoch: u64) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(move |layer| layer.sealed && !layer.committed && layer.epoch <= epoch)
     }
 
-    /// An epoch up to `epoch` that has changes and is not sealed: it must not be committed.
-    pub(crate) fn unsealed_changes(&self, epoch: u64) -> Option<u64> {
-        let dirty = |layer: &&Layer| layer.spilled || layer.writing.is_some() || !layer.changes.is_empty();
-        let unsealed = |layer: &&Layer| layer.epoch <= epoch && !layer.sealed;
-        self.0.iter().filter(unsealed).find(dirty).map(|layer| layer.epoch)
-    }
-
-    /// Takes the changes of all sealed epochs up to `epoch`, to be committed.
-    pub(crate) fn take_sealed(&mut self, epoch: u64) -> Vec<(u64, Arc<Changes>)> {
-        let sealed = |layer: &&mut Layer| layer.sealed && layer.epoch <= epoch;
-        self.0.iter_mut().take_while(sealed).map(|layer| (layer.epoch, layer.take())).collect()
-    }
-
-    /// What was taken to be committed is in the database.
+    /// What is sealed up to `epoch` is in the log.
     pub(crate) fn committed(&mut self, epoch: u64) {
-        self.0.retain(|layer| !(layer.sealed && layer.epoch <= epoch));
+        for layer in &mut self.layers {
+            layer.committed |= layer.sealed && layer.epoch <= epoch;
+        }
+        self.layers.retain(|layer| !layer.committed || !layer.is_empty());
     }
 
-    /// What was taken did not get to the database.
-    pub(crate) fn restore(&mut self) {
-        self.0.iter_mut().for_each(Layer::restore);
+    /// What the log had up to `epoch` is in the base.
+    pub(crate) fn folded(&mut self, epoch: u64) {
+        self.layers.retain(|layer| !layer.committed || layer.epoch > epoch);
     }
 
-    // There is always a layer: the current one is never sealed and so never removed.
-    fn first(&self) -> &Layer {
-        &self.0[0]
+    /// Begins a call that may be undone.
+    pub(crate) fn begin_call(&mut self) {
+        let ends = |layer: &Layer| layer.states.iter().map(|rows| rows.segments().end()).collect();
+        self.mark = Some(self.layers.iter().rev().take(2).map(|layer| (layer.epoch, ends(layer))).collect());
     }
 
-    fn first_mut(&mut self) -> &mut Layer {
-        &mut self.0[0]
-    }
-
-    fn last(&self) -> &Layer {
-        &self.0[self.0.len() - 1]
-    }
-
-    fn last_mut(&mut self) -> &mut Layer {
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+    /// Ends it; without `keep` what it wrote is forgotten.
+    pub(crate) fn end_call(&mut self, keep: bool) {
+        let mark = self.mark.take().filter(|_| !keep).unwrap_or_default();
+        for (epoch, ends) in mark {
+            for layer in self.layers.iter_mut().filter(|layer| layer.epoch == epoch && !layer.sealed) {
+                for (rows, &end) in layer.states.iter_mut().zip(&ends) {
+                    if rows.segments().end() != end {
+                        rows.truncate(end);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -172,90 +170,17 @@ impl Layers {
 mod tests {
     use super::*;
 
-    fn put(layers: &mut Layers, epoch: u64, key: &[u8], value: &[u8]) {
-        layers.of(epoch).unwrap().set(key, Some(value));
-    }
-
     #[test]
-    fn writes_go_to_the_current_epoch_and_the_one_handed_over() {
-        let mut layers = Layers::new(3);
-        assert!(layers.of(2).is_none() && layers.of(3).is_some() && layers.of(4).is_none());
-        layers.cut(5).unwrap();
-        assert_eq!((layers.current(), layers.cut_unsealed()), (6, Some(5)));
-        assert!(layers.of(3).is_none() && layers.of(5).is_some() && layers.of(6).is_some());
-        layers.seal();
-        assert!(layers.of(5).is_none() && layers.of(6).is_some());
-    }
-
-    #[test]
-    fn a_cut_goes_forward_one_at_a_time() {
-        let mut layers = Layers::new(3);
-        assert_eq!(layers.cut(2).unwrap_err(), "state cannot be cut at epoch 2: the current epoch is 3");
+    fn an_epoch_takes_writes_until_it_is_sealed() {
+        let mut layers = Layers::new(1, vec![Shape::TIMERS]);
+        assert!(layers.of(1).is_some() && layers.of(0).is_none() && layers.of(2).is_none());
         layers.cut(3).unwrap();
+        assert!(layers.of(1).is_none() && layers.of(2).is_none());
+        assert!(layers.of(3).is_some() && layers.of(4).is_some(), "what was cut is still handed over");
         assert_eq!(layers.cut(4).unwrap_err(), "state cannot be cut at epoch 4: epoch 3 is not handed over yet");
         layers.seal();
+        assert!(layers.of(3).is_none());
         assert_eq!(layers.cut(3).unwrap_err(), "state cannot be cut at epoch 3: the current epoch is 4");
-        assert!(layers.cut(u64::MAX).is_err());
-        layers.cut(4).unwrap();
-    }
-
-    #[test]
-    fn a_late_write_of_the_epoch_that_was_cut_is_under_a_newer_one() {
-        let mut layers = Layers::new(1);
-        layers.cut(1).unwrap();
-        put(&mut layers, 2, b"k", b"new");
-        put(&mut layers, 1, b"k", b"old");
-        assert_eq!(layers.get(b"k"), Some(Some(&b"new"[..])));
-        layers.seal();
-        let taken = layers.take_sealed(1);
-        assert_eq!(taken.len(), 1);
-        assert_eq!(taken[0].1.get(b"k"), Some(Some(&b"old"[..])));
-    }
-
-    #[test]
-    fn only_the_oldest_epoch_is_spilled() {
-        let mut layers = Layers::new(1);
-        put(&mut layers, 1, b"k", b"1");
-        layers.cut(1).unwrap();
-        layers.seal();
-        put(&mut layers, 2, b"k", b"2");
-        let (epoch, taken) = layers.take_oldest();
-        assert_eq!((epoch, taken.get(b"k")), (1, Some(Some(&b"1"[..]))));
-        layers.spilled();
-        assert_eq!(layers.spillable_bytes(), 0);
-        // Epoch 2 has its turn when epoch 1 is committed.
-        layers.committed(1);
-        assert_eq!(layers.take_oldest().0, 2);
-    }
-
-    #[test]
-    fn what_is_being_written_stays_readable_and_returns_when_writing_fails() {
-        let mut layers = Layers::new(1);
-        put(&mut layers, 1, b"a", b"1");
-        put(&mut layers, 1, b"b", b"1");
-        let before = layers.bytes();
-        let taken = layers.take_oldest().1;
-        assert_eq!((layers.get(b"a"), layers.bytes()), (Some(Some(&b"1"[..])), before));
-        put(&mut layers, 1, b"a", b"2");
-        drop(taken);
-        layers.restore();
-        assert_eq!(layers.get(b"a"), Some(Some(&b"2"[..])));
-        assert_eq!(layers.get(b"b"), Some(Some(&b"1"[..])));
-        assert_eq!(layers.bytes(), before);
-    }
-
-    #[test]
-    fn an_epoch_with_changes_is_not_committed_before_it_is_sealed() {
-        let mut layers = Layers::new(1);
-        assert_eq!(layers.unsealed_changes(1), None);
-        put(&mut layers, 1, b"k", b"1");
-        assert_eq!(layers.unsealed_changes(1), Some(1));
-        layers.take_oldest();
-        layers.spilled();
-        assert_eq!(layers.unsealed_changes(1), Some(1));
-        layers.cut(1).unwrap();
-        assert_eq!(layers.unsealed_changes(1), Some(1));
-        layers.seal();
-        assert_eq!((layers.unsealed_changes(1), layers.take_sealed(1).len()), (None, 1));
+        assert!(layers.cut(u64::MAX).is_err(), "no epoch follows it");
     }
 }

@@ -1,119 +1,205 @@
-//! Decides how a key is stored; a stored format, pinned by golden bytes.
+//! The stored format of entries: keys that sort by state and key group, and what stands before a value.
 //!
-//! ```text
-//! offset  length  field, all numbers big-endian
-//! 0       2       operator: its number in the table `operators`
-//! 2       2       key group
-//! 4       4       state: its index in the operator's declarations
-//! 8       4       key length, bytes
-//! 12      n       key
-//! ```
-//!
-//! redb compares keys byte by byte, so entries stand in the order (operator, key group, state, key length, key): the
-//! key groups of a subtask are one range of an operator. No stored key is a prefix of another, because the length
-//! stands before the key; a map key can be added behind it.
+//! Nothing here may change without a new [`FORMAT_VERSION`].
 
-use redb::TableDefinition;
-use wasmill_core::KeyGroup;
+use wasmill_core::{
+    description::{StateKind, StateScope},
+    time::TimeDomain,
+};
 
-/// The version of the stored format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of everything that is stored.
+pub const FORMAT_VERSION: u32 = 2;
 
-/// Stored key to value.
-pub(crate) const BASE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("base");
+/// Bytes before the key: state, key group, key length.
+pub(crate) const PREFIX: usize = 10;
 
-/// Operator id to its number, u16 big-endian.
-pub(crate) const OPERATORS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("operators");
+/// The first key group of copies of broadcast state: subtask n has `BROADCAST + n`.
+pub(crate) const BROADCAST: u16 = 0x8000;
 
-/// What the store says of itself; see `meta`.
-pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
-
-/// Bytes before the key.
-pub(crate) const PREFIX: usize = 12;
-
-/// Writes the stored key over `out`. The key is at most 4 GiB - 1 long, which its column ensures.
-pub(crate) fn encode(operator: u16, group: KeyGroup, state: u32, key: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.extend_from_slice(&operator.to_be_bytes());
-    out.extend_from_slice(&group.0.to_be_bytes());
-    out.extend_from_slice(&state.to_be_bytes());
-    out.extend_from_slice(&(key.len() as u32).to_be_bytes());
-    out.extend_from_slice(key);
+/// What decides how a state is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) kind: StateKind,
+    pub(crate) scope: StateScope,
+    /// In which time entries expire, if they do: then each has its expiry before its value.
+    pub(crate) expires: Option<TimeDomain>,
 }
 
-/// A stored key, taken apart.
+impl Shape {
+    /// Timers are a map of their keys: map keys are [`timer`], values are empty.
+    pub(crate) const TIMERS: Shape = Shape { kind: StateKind::Map, scope: StateScope::Keyed, expires: None };
+}
+
+/// The stored key of an entry: state u32, key group u16, key length u32, key, map key; big-endian. Those of one key's map are
+/// behind its prefix (an empty map key) and in the order of map keys; else none is a prefix of another.
+pub(crate) fn key(state: u32, group: u16, key: &[u8], map_key: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(PREFIX + key.len() + map_key.len());
+    stored.extend_from_slice(&state.to_be_bytes());
+    stored.extend_from_slice(&group.to_be_bytes());
+    stored.extend_from_slice(&(key.len() as u32).to_be_bytes());
+    stored.extend_from_slice(key);
+    stored.extend_from_slice(map_key);
+    stored
+}
+
+/// The first stored key that a state can have in a key group. One past the last group is the next state's.
+pub(crate) fn group_start(state: u32, group: u32) -> Vec<u8> {
+    let [.., a, b, c, d, e, f] = ((u64::from(state) << 16) + u64::from(group)).to_be_bytes();
+    vec![a, b, c, d, e, f]
+}
+
+/// What sorts behind everything that begins with `prefix`; `None` where nothing does.
+pub(crate) fn after(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
+    let mut after = prefix[..=last].to_vec();
+    after[last] += 1;
+    Some(after)
+}
+
+/// The parts of a stored key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoredKey<'a> {
-    pub(crate) operator: u16,
-    pub(crate) group: KeyGroup,
     pub(crate) state: u32,
+    pub(crate) group: u16,
     pub(crate) key: &'a [u8],
+    pub(crate) map_key: &'a [u8],
 }
 
-/// Takes a stored key apart; `None` for bytes that are none.
-pub(crate) fn decode(bytes: &[u8]) -> Option<StoredKey<'_>> {
-    let (operator, rest) = bytes.split_first_chunk()?;
+/// Takes a stored key apart; `None` for one that this crate does not write.
+pub(crate) fn parse(stored: &[u8]) -> Option<StoredKey<'_>> {
+    let (state, rest) = stored.split_first_chunk()?;
     let (group, rest) = rest.split_first_chunk()?;
-    let (state, rest) = rest.split_first_chunk()?;
-    let (length, key) = rest.split_first_chunk()?;
-    (u32::from_be_bytes(*length) as usize == key.len()).then_some(StoredKey {
-        operator: u16::from_be_bytes(*operator),
-        group: KeyGroup(u16::from_be_bytes(*group)),
-        state: u32::from_be_bytes(*state),
-        key,
+    let (length, rest) = rest.split_first_chunk()?;
+    let (key, map_key) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some(StoredKey { state: u32::from_be_bytes(*state), group: u16::from_be_bytes(*group), key, map_key })
+}
+
+/// The stored value of an entry: when it expires, where it does, then the value.
+pub(crate) fn value(expires: Option<i64>, value: &[u8]) -> Vec<u8> {
+    match expires {
+        Some(at) => [&at.to_be_bytes()[..], value].concat(),
+        None => value.to_vec(),
+    }
+}
+
+/// Takes a stored value apart. Without an expiry it never expires.
+pub(crate) fn parse_value(expiring: bool, stored: &[u8]) -> Option<(i64, &[u8])> {
+    if !expiring {
+        return Some((i64::MAX, stored));
+    }
+    let (at, value) = stored.split_first_chunk()?;
+    Some((i64::from_be_bytes(*at), value))
+}
+
+/// Adds an element to a stored list: its expiry, where it has one, its length u32, the element.
+pub(crate) fn push_element(expires: Option<i64>, element: &[u8], list: &mut Vec<u8>) {
+    if let Some(at) = expires {
+        list.extend_from_slice(&at.to_be_bytes());
+    }
+    list.extend_from_slice(&(element.len() as u32).to_be_bytes());
+    list.extend_from_slice(element);
+}
+
+/// The elements of a stored list with their expiry; ends with `None` where it is malformed.
+pub(crate) fn elements(expiring: bool, mut list: &[u8]) -> impl Iterator<Item = Option<(i64, &[u8])>> {
+    let mut next = move || {
+        let (at, rest) = parse_value(expiring, list)?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (element, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        list = rest;
+        Some(((at, element), rest.is_empty()))
+    };
+    let mut done = list.is_empty();
+    std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let element = next();
+        done = element.is_none_or(|(_, last)| last);
+        Some(element.map(|(element, _)| element))
     })
+}
+
+/// The elements of a list as the contract has them, (u32 length little-endian, element)*; `None` where it is malformed.
+pub(crate) fn guest_elements(mut list: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut elements = Vec::new();
+    while !list.is_empty() {
+        let (length, rest) = list.split_first_chunk()?;
+        let (element, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        elements.push(element);
+        list = rest;
+    }
+    Some(elements)
+}
+
+/// Adds an element to a list as the contract has it.
+pub(crate) fn push_guest_element(element: &[u8], list: &mut Vec<u8>) {
+    list.extend_from_slice(&(element.len() as u32).to_le_bytes());
+    list.extend_from_slice(element);
+}
+
+/// The map key of a timer: its time, with the sign bit flipped so that bytes sort as times, and its tag.
+pub(crate) fn timer(time: i64, tag: u64) -> [u8; 16] {
+    let mut map_key = [0; 16];
+    map_key[..8].copy_from_slice(&(time ^ i64::MIN).to_be_bytes());
+    map_key[8..].copy_from_slice(&tag.to_be_bytes());
+    map_key
+}
+
+/// Time and tag of a timer.
+pub(crate) fn parse_timer(map_key: &[u8]) -> Option<(i64, u64)> {
+    let (time, tag) = map_key.split_first_chunk()?;
+    Some((i64::from_be_bytes(*time) ^ i64::MIN, u64::from_be_bytes(tag.try_into().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn encoded(operator: u16, group: u16, state: u32, key: &[u8]) -> Vec<u8> {
-        let mut out = b"what was there before".to_vec();
-        encode(operator, KeyGroup(group), state, key, &mut out);
-        out
+    #[test]
+    fn keys_and_values_are_pinned() {
+        let stored = key(2, 52, b"emma", b"m");
+        assert_eq!(stored, [&[0, 0, 0, 2, 0, 52, 0, 0, 0, 4][..], b"emma", b"m"].concat());
+        assert_eq!(parse(&stored), Some(StoredKey { state: 2, group: 52, key: b"emma", map_key: b"m" }));
+        assert_eq!(parse(&stored[..13]), None, "cut off within the key");
+        assert_eq!(group_start(2, 52), stored[..6]);
+        assert_eq!(group_start(2, 0x1_0000), [0, 0, 0, 3, 0, 0], "behind the last group is the next state");
+        assert_eq!(value(Some(1), b"x"), [0, 0, 0, 0, 0, 0, 0, 1, b'x']);
+        assert_eq!(parse_value(true, &value(Some(-1), b"x")), Some((-1, &b"x"[..])));
+        assert_eq!(parse_value(false, b"x"), Some((i64::MAX, &b"x"[..])));
+        assert_eq!(parse_value(true, b"short"), None);
     }
 
     #[test]
-    fn stored_keys_are_pinned() {
-        let golden = [0, 1, 0, 52, 0, 0, 0, 2, 0, 0, 0, 4, b'e', b'm', b'm', b'a'];
-        assert_eq!(encoded(1, 52, 2, b"emma"), golden);
-        let golden = [0x12, 0x34, 0x7f, 0xff, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 0];
-        assert_eq!(encoded(0x1234, 0x7fff, 0x0102_0304, b""), golden);
+    fn what_follows_a_prefix_is_found() {
+        assert_eq!(after(&[1, 2]), Some(vec![1, 3]));
+        assert_eq!(after(&[1, 255, 255]), Some(vec![2]));
+        assert_eq!(after(&[255]), None);
     }
 
     #[test]
-    fn bytes_that_are_no_stored_key_are_refused() {
-        let good = encoded(1, 52, 2, b"emma");
-        assert!(decode(&good).is_some());
-        assert_eq!(decode(&good[..15]), None);
-        assert_eq!(decode(&good[..11]), None);
-        assert_eq!(decode(&[good.as_slice(), b"x"].concat()), None);
-        assert_eq!(decode(b""), None);
+    fn lists_are_pinned() {
+        let mut list = Vec::new();
+        push_element(Some(5), b"ab", &mut list);
+        push_element(Some(6), b"", &mut list);
+        assert_eq!(list, [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2, b'a', b'b', 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0]);
+        let found: Vec<_> = elements(true, &list).collect();
+        assert_eq!(found, [Some((5, &b"ab"[..])), Some((6, &b""[..]))]);
+        assert_eq!(elements(true, &list[..20]).last(), Some(None), "cut off");
+        assert_eq!(elements(false, &[]).count(), 0);
+        let mut guest = Vec::new();
+        push_guest_element(b"ab", &mut guest);
+        assert_eq!(guest, [2, 0, 0, 0, b'a', b'b']);
+        assert_eq!(guest_elements(&guest), Some(vec![&b"ab"[..]]));
+        assert_eq!(guest_elements(&guest[..5]), None);
     }
 
-    proptest! {
-        #[test]
-        fn what_is_encoded_is_decoded(operator: u16, group: u16, state: u32, key: Vec<u8>) {
-            let bytes = encoded(operator, group, state, &key);
-            prop_assert_eq!(decode(&bytes), Some(StoredKey { operator, group: KeyGroup(group), state, key: &key }));
-        }
-
-        #[test]
-        fn no_stored_key_is_a_prefix_of_another(
-            a in proptest::collection::vec(0u8..3, 0..20),
-            b in proptest::collection::vec(0u8..3, 0..20),
-        ) {
-            prop_assume!(a != b);
-            prop_assert!(!encoded(0, 0, 0, &a).starts_with(&encoded(0, 0, 0, &b)));
-        }
-
-        #[test]
-        fn stored_order_is_operator_group_state(a: (u16, u16, u32), b: (u16, u16, u32), x: Vec<u8>, y: Vec<u8>) {
-            prop_assume!(a != b);
-            prop_assert_eq!(encoded(a.0, a.1, a.2, &x).cmp(&encoded(b.0, b.1, b.2, &y)), a.cmp(&b));
-        }
+    #[test]
+    fn timers_sort_by_time() {
+        let times = [i64::MIN, -1, 0, 7, i64::MAX];
+        let stored: Vec<_> = times.iter().map(|&time| timer(time, 9)).collect();
+        assert!(stored.is_sorted());
+        assert_eq!(stored.iter().map(|key| parse_timer(key).unwrap()).collect::<Vec<_>>(), times.map(|time| (time, 9)));
+        assert_eq!(parse_timer(&stored[0][..15]), None);
     }
 }

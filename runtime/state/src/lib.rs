@@ -1,42 +1,52 @@
-//! Keyed state in redb: one database a job, written durably when a bounded job ends.
+//! Keyed state in redb: exactly-once checkpoints, recovery, savepoints and rescaling.
 //!
-//! redb is not on the path of a record. A guest caches its state and writes changes back in bulk; they land in the
-//! write buffer of the subtask ([`wasmill_core::KeyedState`]), and from there in the database. Reads look at the
-//! buffers, newest first, and then at the database.
+//! redb is not on the path of a record. A guest caches its state and hands changes over in bulk; they land in the write
+//! buffer of its subtask ([`wasmill_core::KeyedState`]), an epoch each. A checkpoint appends an epoch's changes of all
+//! subtasks to a log in the database, in one transaction with one fsync, and then writes its manifest: from then on it
+//! exists. Later, off the path, the log is folded into the base, each key once however often it changed.
 //!
-//! - A change belongs to an epoch. The buffers are layers, one an epoch: the current one, the one that is being handed
-//!   over after a cut, and those that are sealed and not yet committed.
-//! - A commit writes all sealed layers of all subtasks in one transaction, sorted by stored key, with one fsync. Only
-//!   then does the store say that the epoch exists.
-//! - A buffer that outgrows its bound is spilled: its oldest layer goes to the database early. The store says that it
-//!   holds part of an epoch until that epoch is committed, and [`Reader`] refuses it until then. Only changes of the
-//!   oldest uncommitted epoch are spilled: the commit of an epoch must not overwrite values of a later one.
-//! - Everything that touches the disk runs on tokio's blocking pool, including reads, and those only where something
-//!   has been written before.
+//! - Checkpoint E is the base and the log up to E. Only epochs up to the oldest checkpoint that is kept are folded.
+//! - Reads look at the write buffers, newest first, at what is in the log and not folded (kept in memory too), then at the
+//!   base.
+//! - Recovery removes what the log has after the newest complete checkpoint.
+//! - Everything that touches the disk runs on tokio's blocking pool, including reads, and those only where the base can have
+//!   something.
 //!
-//! This version cannot resume: a directory that holds a store is refused. `docs/state.md` has the stored format.
+//! `docs/state.md` has the guarantees and the stored format.
 //!
 //! # Layout
 //!
-//! - `layout`: the stored format of keys; `meta`: what a store says of itself.
-//! - `directory`: makes and locks a state directory.
-//! - `changes`, `layers`: the write buffer and its epochs; pure.
-//! - `subtask`: buffers of one subtask and what they are charged for; `keyed`: what the host and the engine call.
-//! - `database`: the transactions; `backend`: the store of one job.
-//! - `reader`: a committed store, offline.
+//! - `layout`, `chunk`, `manifest`: the stored format of entries, of the log and of manifests.
+//! - `rows`, `index`, `layers`: writes in memory: columns, finding a key in them, epochs.
+//! - `effects`: what rows leave of each entry, over what the base has.
+//! - `subtask`, `keyed`: the state of one subtask, and what the host and the engine call.
+//! - `database`, `directory`, `checkpoints`: redb, locks and files, manifests.
+//! - `backend`: the store of one job; `restore`, `commit`, `savepoint`: what it does; `background`, `fold`, `expire`: what
+//!   it does off the path.
+//! - `reader`: a checkpoint or a savepoint, offline; `overlay`: reads a file that must not change.
 
 mod backend;
-mod changes;
+mod background;
+mod checkpoints;
+mod chunk;
+mod commit;
 mod database;
 mod directory;
+mod effects;
+mod expire;
+mod fold;
+mod index;
 mod keyed;
 mod layers;
 mod layout;
-mod meta;
+mod manifest;
+mod overlay;
 mod reader;
+mod restore;
+mod rows;
+mod savepoint;
 mod subtask;
 
 pub use backend::{RedbState, StoreOptions};
 pub use layout::FORMAT_VERSION;
-pub use meta::StateDeclaration;
-pub use reader::{Entries, Entry, ReadError, Reader, StoredOperator};
+pub use reader::{Entries, Entry, ReadError, Reader, StoredOperator, Timer};

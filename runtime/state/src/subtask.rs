@@ -1,28 +1,43 @@
-//! Holds the write buffers of one subtask, refuses what is not its own, and charges what they hold.
+//! Holds what one subtask has written, refuses what is not its own, and charges what it holds.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use wasmill_core::{
-    KeyGroup, KeyGroupRange, MaxParallelism, Place, Quota,
-    description::StateDescription,
-    quota::{Charge, OverQuota, Use},
-    state::{EntryKeys, StateError, StateOperation, Values, Writes},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{changes::OVERHEAD, layers::Layers, layout};
+use wasmill_core::{
+    CallTime, KeyGroupRange, MaxParallelism, Place, Quota,
+    description::{StateDescription, StateKind, StateScope},
+    key_group,
+    quota::{Charge, Use},
+    state::{EntryKeys, StateError, StateOperation, Values, Writes},
+    time::TimeDomain,
+};
 
-/// The longest key and value together, bytes. What redb can store is a little more than three times this.
+use crate::{
+    effects::{self, Effects},
+    index::Seen,
+    layers::Layers,
+    layout::{self, BROADCAST, Shape},
+    rows::{Act, Row, Rows, contract},
+};
+
+/// The longest key, map key and value together, bytes. What redb can store is a little more than three times this.
 const ENTRY_LIMIT: usize = 1 << 30;
+
+/// Memory of a row beside its bytes, about.
+const ROW_BYTES: usize = 23;
 
 /// One subtask of one operator.
 #[derive(Debug)]
 pub(crate) struct Subtask {
     pub(crate) place: Place,
-    /// The operator's number in the store.
-    pub(crate) operator: u16,
     pub(crate) range: KeyGroupRange,
     max_parallelism: MaxParallelism,
+    /// What the operator describes; behind it timers in event time and in processing time.
     states: Vec<StateDescription>,
+    /// How the database has each of them.
+    stored: Vec<(u32, Shape)>,
     quota: Quota,
     buffers: Mutex<Buffers>,
 }
@@ -32,34 +47,60 @@ pub(crate) struct Subtask {
 pub(crate) struct Buffers {
     pub(crate) layers: Layers,
     charge: Charge,
-    /// Whether the database can hold keys of this subtask.
+    /// Whether the base can have entries of the subtask.
     in_base: bool,
+    now: CallTime,
+    /// What pages of a state are read from, between two pages.
+    pages: Option<(u32, Effects)>,
 }
 
-/// What the buffers answer to a read.
+/// An entry of broadcast state, from another subtask's copy.
+#[derive(Debug)]
+pub(crate) struct CopiedEntry {
+    pub(crate) key: Vec<u8>,
+    pub(crate) map_key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+/// What memory answers to a read.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Complete but for `missing`, which are absent here.
-    pub(crate) values: Values,
-    /// Stored keys that the database may have, with their place among the answers.
-    pub(crate) missing: Vec<(Vec<u8>, usize)>,
+    /// An answer for each entry, or what it takes to make one of what the base has.
+    pub(crate) answers: Vec<Answer>,
     /// What else the answer may hold.
     pub(crate) allowance: Allowance,
+    pub(crate) shape: Shape,
+    pub(crate) now: i64,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The value as the guest gets it.
+    Known(Option<Vec<u8>>),
+    /// The stored key to look for in the base.
+    InBase(Vec<u8>),
+    /// The stored key of a list in the base, when it was last cleared, and what it gained.
+    List(Vec<u8>, Option<u64>, Vec<(u64, Vec<u8>)>),
 }
 
 impl Subtask {
+    #[allow(clippy::too_many_arguments, reason = "a plain constructor")]
     pub(crate) fn new(
         place: Place,
-        operator: u16,
         range: KeyGroupRange,
         max_parallelism: MaxParallelism,
         states: Vec<StateDescription>,
+        stored: Vec<(u32, Shape)>,
         quota: Quota,
         epoch: u64,
-    ) -> Result<Subtask, OverQuota> {
+        in_base: bool,
+    ) -> Result<Subtask, StateError> {
         let charge = quota.charge(Use::WriteBuffers, 0)?;
-        let buffers = Mutex::new(Buffers { layers: Layers::new(epoch), charge, in_base: false });
-        Ok(Subtask { place, operator, range, max_parallelism, states, quota, buffers })
+        let layers = Layers::new(epoch, stored.iter().map(|(_, shape)| *shape).collect());
+        let now = CallTime { watermark: i64::MIN, processing_time: i64::MIN };
+        let buffers = Mutex::new(Buffers { layers, charge, in_base, now, pages: None });
+        Ok(Subtask { place, range, max_parallelism, states, stored, quota, buffers })
     }
 
     /// Whether `key` belongs to this subtask.
@@ -72,133 +113,365 @@ impl Subtask {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads entries as far as the buffers know them.
-    pub(crate) fn read(&self, state: u32, entries: &EntryKeys) -> Result<Found, StateError> {
-        entries.check().map_err(contract)?;
-        let groups = self.groups(state, entries)?;
-        let mut found =
-            Found { values: Values::default(), missing: Vec::new(), allowance: Allowance::new(&self.quota) };
-        let mut stored = Vec::new();
-        let buffers = self.buffers();
-        for (i, group) in groups.into_iter().enumerate() {
-            layout::encode(self.operator, group, state, entries.key(i), &mut stored);
-            let change = buffers.layers.get(&stored);
-            if change.is_none() && buffers.in_base {
-                found.missing.push((stored.clone(), i));
-            }
-            let value = change.flatten();
-            found.allowance.take(value.map_or(0, <[u8]>::len))?;
-            found.values.push(value);
-        }
-        Ok(found)
+    /// The number in the database of a state, or of timers.
+    pub(crate) fn stored(&self, state: usize) -> (u32, Shape) {
+        self.stored[state]
     }
 
-    /// Verifies writes, all of them before the first is made. Returns the key groups of their keys.
-    pub(crate) fn check(&self, state: u32, epoch: u64, writes: &Writes) -> Result<Vec<KeyGroup>, StateError> {
+    /// All numbers of the subtask, in the order of its states, with those of timers.
+    pub(crate) fn all_stored(&self) -> &[(u32, Shape)] {
+        &self.stored
+    }
+
+    /// The index of timers of a domain, behind the states.
+    pub(crate) fn timers(&self, domain: TimeDomain) -> usize {
+        self.states.len() + usize::from(domain == TimeDomain::ProcessingTime)
+    }
+
+    /// The key groups of the subtask in a state: its range, or that of its copy. One past the last may be 65,536.
+    pub(crate) fn groups(&self, state: usize) -> (u16, u32) {
+        match self.stored[state].1.scope {
+            StateScope::Keyed => (self.range.start, self.range.end.into()),
+            StateScope::Broadcast => {
+                let copy = self.copy();
+                (copy, u32::from(copy) + 1)
+            }
+        }
+    }
+
+    fn copy(&self) -> u16 {
+        BROADCAST | self.place.subtask as u16
+    }
+
+    /// Takes over rows of `epoch` from the log, as far as they are the subtask's own.
+    pub(crate) fn load(&self, state: usize, epoch: u64, rows: &Arc<Rows>) -> Result<(), StateError> {
+        let (from, to) = self.groups(state);
+        let range = rows.of_groups(from, to);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let rows = if range.len() == rows.len() {
+            rows.clone()
+        } else {
+            let mut part = Rows::default();
+            let is_map = self.stored[state].1.kind == StateKind::Map;
+            range.for_each(|i| part.push(rows.row(i), is_map));
+            Arc::new(part)
+        };
+        let mut buffers = self.buffers();
+        buffers.layers.add_stored(epoch, state, rows);
+        buffers.recharge()
+    }
+
+    /// Begins the subtask's copy of a broadcast state anew, with `entries`.
+    pub(crate) fn begin_copy(&self, state: usize, entries: &[CopiedEntry]) -> Result<(), StateError> {
+        let is_map = self.stored[state].1.kind == StateKind::Map;
+        let group = self.copy();
+        let mut buffers = self.buffers();
+        let epoch = buffers.layers.current();
+        let Some(layer) = buffers.layers.of(epoch) else { return Ok(()) };
+        let rows = layer.states[state].segments_mut();
+        rows.add(Row { act: Act::Truncate, group, key: &[], map_key: &[], value: &[], expires: None }, is_map);
+        for CopiedEntry { key, map_key, value } in entries {
+            rows.add(Row { act: Act::Put, group, key, map_key, value, expires: None }, is_map);
+        }
+        buffers.recharge()
+    }
+
+    /// Reads entries as far as memory knows them.
+    pub(crate) fn read(&self, state: u32, entries: &EntryKeys) -> Result<Found, StateError> {
+        entries.check().map_err(contract)?;
+        let (index, groups) = self.place_of(state, entries)?;
+        let (number, shape) = self.stored[index];
+        let is_map = shape.kind == StateKind::Map;
+        let mut buffers = self.buffers();
+        let now = buffers.now(shape);
+        let mut allowance = Allowance::new(&self.quota);
+        let in_base = buffers.in_base;
+        let mut answers = Vec::with_capacity(groups.len());
+        for (i, &group) in groups.iter().enumerate() {
+            let key = entries.key(i);
+            let map_key = entries.map_key(i);
+            let missing = || layout::key(number, group, key, map_key);
+            if shape.kind == StateKind::List {
+                let (cleared, elements) = list(&mut buffers.layers, index, key);
+                allowance.take(elements.iter().map(|(_, element)| element.len()).sum())?;
+                answers.push(if in_base {
+                    Answer::List(missing(), cleared, elements)
+                } else {
+                    Answer::Known(joined(shape, None, cleared, &elements, now))
+                });
+                continue;
+            }
+            let hash = if is_map { 0 } else { key_group::hash(key) };
+            let mut answer = None;
+            for (_, rows) in buffers.layers.newest_first(index) {
+                let seen = if is_map { rows.map_value(key, map_key) } else { rows.value(key, hash) };
+                match seen {
+                    Seen::Put(row) if row.expires.is_none_or(|at| at > now) => {
+                        allowance.take(row.value.len())?;
+                        answer = Some(Answer::Known(Some(row.value.to_vec())));
+                    }
+                    Seen::Put(_) | Seen::Gone => answer = Some(Answer::Known(None)),
+                    Seen::Nothing => continue,
+                }
+                break;
+            }
+            answers
+                .push(answer.unwrap_or_else(|| if in_base { Answer::InBase(missing()) } else { Answer::Known(None) }));
+        }
+        Ok(Found { answers, allowance, shape, now })
+    }
+
+    /// Makes writes, all or none.
+    ///
+    /// # Errors
+    /// [`StateError::Contract`], and [`StateError::OverQuota`].
+    pub(crate) fn write(&self, state: u32, epoch: u64, writes: &Writes) -> Result<(), StateError> {
         writes.check().map_err(contract)?;
-        let groups = self.groups(state, &writes.entries)?;
-        let name = &self.states[state as usize].name;
-        if !writes.expires.is_empty() {
+        let (index, groups) = self.place_of(state, &writes.entries)?;
+        self.check(index, writes)?;
+        self.append(index, epoch, writes, &groups, &self.states[index].name)
+    }
+
+    /// Makes writes of timers, as those of a map.
+    pub(crate) fn write_timers(&self, epoch: u64, domain: TimeDomain, writes: &Writes) -> Result<(), StateError> {
+        let groups: Vec<u16> =
+            (0..writes.operations.len()).map(|i| self.max_parallelism.group(writes.entries.key(i)).0).collect();
+        self.append(self.timers(domain), epoch, writes, &groups, "timers")
+    }
+
+    fn append(&self, index: usize, epoch: u64, writes: &Writes, groups: &[u16], name: &str) -> Result<(), StateError> {
+        let mut buffers = self.buffers();
+        let Buffers { layers, charge, .. } = &mut *buffers;
+        let (current, cut) = (layers.current(), layers.cut_unsealed());
+        let Some(layer) = layers.of(epoch) else {
+            let cut = cut.map(|cut| format!(" or {cut}")).unwrap_or_default();
+            return Err(contract(format!("a write to state `{name}` in epoch {epoch}: it must be {current}{cut}")));
+        };
+        let bytes = writes.entries.keys.len() + writes.entries.map_keys.len() + writes.values.len();
+        charge.resize(charge.bytes() + (bytes + groups.len() * ROW_BYTES) as u64)?;
+        layer.states[index].segments_mut().extend(writes, groups);
+        Ok(())
+    }
+
+    /// Verifies writes of columns that fit together and keys that are the subtask's own.
+    fn check(&self, index: usize, writes: &Writes) -> Result<(), StateError> {
+        let StateDescription { name, kind, ttl, .. } = &self.states[index];
+        let (rows, expires) = (writes.operations.len(), writes.expires.len());
+        if ttl.is_none() && expires > 0 {
             return Err(contract(format!(
                 "a write to state `{name}` says when it expires, but the state declares no TTL"
             )));
         }
+        if ttl.is_some() && expires != rows {
+            return Err(contract(format!("column `expires` has {expires} entries for {rows} rows")));
+        }
         for (i, operation) in writes.operations.iter().enumerate() {
             let (key, value) = (writes.entries.key(i), writes.value(i));
+            let map_key = writes.entries.map_key(i);
+            let length = key.len() + map_key.len() + value.len();
             let wrong = match operation {
-                StateOperation::Append => format!("`append` to state `{name}`, which is a value and not a list"),
+                StateOperation::Append if *kind != StateKind::List => {
+                    format!("`append` to state `{name}`, which is a {} and not a list", kind.name())
+                }
+                StateOperation::Put if *kind == StateKind::List && layout::guest_elements(value).is_none() => {
+                    format!("`put` to list state `{name}` of a value that is no list")
+                }
                 StateOperation::Delete | StateOperation::Clear if !value.is_empty() => {
                     format!("a deletion from state `{name}` has a value of {} bytes", value.len())
                 }
-                _ if key.len() + value.len() > ENTRY_LIMIT => format!(
-                    "an entry of state `{name}` has {} bytes with its key: at most {ENTRY_LIMIT} can be stored",
-                    key.len() + value.len()
+                StateOperation::Clear if !map_key.is_empty() => {
+                    format!("`clear` of state `{name}` has a map key of {} bytes", map_key.len())
+                }
+                _ if length > ENTRY_LIMIT => format!(
+                    "an entry of state `{name}` has {length} bytes with its key: at most {ENTRY_LIMIT} can be stored"
                 ),
                 _ => continue,
             };
             return Err(contract(wrong));
         }
-        let mut buffers = self.buffers();
-        if buffers.layers.of(epoch).is_none() {
-            let current = buffers.layers.current();
-            let cut = buffers.layers.cut_unsealed().map(|cut| format!(" or {cut}")).unwrap_or_default();
-            return Err(contract(format!("a write to state `{name}` in epoch {epoch}: it must be {current}{cut}")));
-        }
-        Ok(groups)
+        Ok(())
     }
 
-    /// Makes writes that [`Subtask::check`] accepted. Returns the bytes that could be spilled now.
-    ///
-    /// # Errors
-    /// [`OverQuota`], and then none is made.
-    pub(crate) fn write(
-        &self,
-        state: u32,
-        epoch: u64,
-        writes: &Writes,
-        groups: &[KeyGroup],
-    ) -> Result<u64, StateError> {
-        let mut buffers = self.buffers();
-        let Buffers { layers, charge, in_base } = &mut *buffers;
-        let before = layers.bytes();
-        let most = (OVERHEAD + layout::PREFIX as u64) * groups.len() as u64
-            + (writes.entries.keys.len() + writes.values.len()) as u64;
-        charge.resize(before + most)?;
-        let nothing_below = !*in_base && layers.is_oldest(epoch);
-        let Some(changes) = layers.of(epoch) else {
-            return Err(contract(format!("a write in epoch {epoch}, which was sealed meanwhile")));
-        };
-        let mut stored = Vec::new();
-        for (i, &group) in groups.iter().enumerate() {
-            layout::encode(self.operator, group, state, writes.entries.key(i), &mut stored);
-            match writes.operations[i] {
-                StateOperation::Put => changes.set(&stored, Some(writes.value(i))),
-                // What comes and goes between two commits, such as a window, leaves nothing to be stored.
-                _ if nothing_below => changes.forget(&stored),
-                _ => changes.set(&stored, None),
-            }
-        }
-        buffers.charge_what_there_is();
-        Ok(buffers.layers.spillable_bytes())
-    }
-
-    fn groups(&self, state: u32, entries: &EntryKeys) -> Result<Vec<KeyGroup>, StateError> {
-        let Some(declared) = self.states.get(state as usize) else {
+    /// The index of a state, and the key groups of entries.
+    fn place_of(&self, state: u32, entries: &EntryKeys) -> Result<(usize, Vec<u16>), StateError> {
+        let index = state as usize;
+        let Some(declared) = self.states.get(index) else {
             return Err(contract(format!("state number {state}, but the operator describes {}", self.states.len())));
         };
-        if !entries.map_key_ends.is_empty() {
-            return Err(contract(format!("map keys for state `{}`, which is a value and not a map", declared.name)));
+        let (is_map, given) = (declared.kind == StateKind::Map, entries.map_key_ends.len());
+        if !is_map && given > 0 {
+            let (name, kind) = (&declared.name, declared.kind.name());
+            return Err(contract(format!("map keys for state `{name}`, which is a {kind} and not a map")));
         }
-        let group = |i| {
-            let key = entries.key(i);
-            let group = self.max_parallelism.group(key);
-            if self.range.contains(group) {
-                return Ok(group);
-            }
-            let mut shown = String::new();
-            declared.key.text(&key[..key.len().min(64)], &mut shown);
-            Err(contract(format!(
-                "state `{}`: the key {shown} belongs to key group {}, but this subtask owns key groups {}",
-                declared.name, group.0, self.range
-            )))
+        if is_map && given != entries.len() {
+            return Err(contract(format!("state `{}` is a map: every entry needs a map key", declared.name)));
+        }
+        if declared.scope == StateScope::Broadcast {
+            return Ok((index, vec![self.copy(); entries.len()]));
+        }
+        let group = |i| self.group(declared, entries.key(i));
+        Ok((index, (0..entries.len()).map(group).collect::<Result<_, _>>()?))
+    }
+
+    /// The key group of a key that is the subtask's own.
+    fn group(&self, declared: &StateDescription, key: &[u8]) -> Result<u16, StateError> {
+        let group = self.max_parallelism.group(key);
+        if self.range.contains(group) {
+            return Ok(group.0);
+        }
+        let mut shown = String::new();
+        declared.key.text(&key[..key.len().min(64)], &mut shown);
+        Err(contract(format!(
+            "state `{}`: the key {shown} belongs to key group {}, but this subtask owns key groups {}",
+            declared.name, group.0, self.range
+        )))
+    }
+
+    /// The index of a map state and the key group of a key, for a scan.
+    pub(crate) fn place_of_map(&self, state: u32, key: &[u8]) -> Result<(usize, u16), StateError> {
+        let index = state as usize;
+        let Some(declared) = self.states.get(index) else {
+            return Err(contract(format!("state number {state}, but the operator describes {}", self.states.len())));
         };
-        (0..entries.len()).map(group).collect()
+        if declared.kind != StateKind::Map {
+            return Err(contract(format!("a scan of state `{}`, which is a {}", declared.name, declared.kind.name())));
+        }
+        let broadcast = declared.scope == StateScope::Broadcast;
+        Ok((index, if broadcast { self.copy() } else { self.group(declared, key)? }))
+    }
+
+    /// What memory says of a key's map from a map key on: about `bytes` bytes of it, and up to which map key that is all.
+    pub(crate) fn scan(&self, index: usize, key: &[u8], from: &[u8], bytes: usize) -> MapWindow {
+        let mut window = MapWindow { entries: BTreeMap::new(), complete_to: None, hides_base: false };
+        let mut buffers = self.buffers();
+        for (_, rows) in buffers.layers.newest_first(index) {
+            let mut taken = 0;
+            let (hides, range) = rows.map_range(key, from);
+            for (map_key, seen) in range {
+                if window.complete_to.as_deref().is_some_and(|last: &[u8]| map_key > last) {
+                    break;
+                }
+                let value = match seen {
+                    Seen::Put(row) => Some((row.value.to_vec(), row.expires.unwrap_or(i64::MAX))),
+                    _ => None,
+                };
+                taken += map_key.len() + value.as_ref().map_or(0, |(value, _)| value.len()) + 16;
+                window.entries.entry(map_key.to_vec()).or_insert(value);
+                if taken >= bytes {
+                    window.complete_to = Some(map_key.to_vec());
+                    break;
+                }
+            }
+            if hides {
+                window.hides_base = true;
+                break;
+            }
+        }
+        window.hides_base |= !buffers.in_base;
+        window
+    }
+
+    /// What writes in memory leave of a state, all of it.
+    pub(crate) fn effects(&self, index: usize) -> Effects {
+        let (number, shape) = self.stored[index];
+        let mut effects = Effects::new(number, shape);
+        for layer in self.buffers().layers.oldest_first() {
+            for (_, row) in layer.states[index].segments().from(Default::default()) {
+                effects.add(layer.epoch, row);
+            }
+        }
+        effects
     }
 }
 
+/// A part of a key's map, from memory.
+#[derive(Debug)]
+pub(crate) struct MapWindow {
+    /// Map key to value and expiry; `None` where it was removed.
+    pub(crate) entries: BTreeMap<Vec<u8>, Option<(Vec<u8>, i64)>>,
+    /// Behind this map key entries are missing; `None` where none are.
+    pub(crate) complete_to: Option<Vec<u8>>,
+    /// Whether the base has nothing to add.
+    pub(crate) hides_base: bool,
+}
+
+/// When a list was last cleared, and what it has gained since, the oldest first.
+fn list(layers: &mut Layers, index: usize, key: &[u8]) -> (Option<u64>, Vec<(u64, Vec<u8>)>) {
+    let mut parts = Vec::new();
+    let mut cleared = None;
+    for (epoch, rows) in layers.newest_first(index) {
+        let list = rows.list(key);
+        let mut stored = Vec::new();
+        for row in &list.rows {
+            match row.act {
+                Act::Put => layout::guest_elements(row.value)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .for_each(|element| layout::push_element(row.expires, element, &mut stored)),
+                _ => layout::push_element(row.expires, row.value, &mut stored),
+            }
+        }
+        if !stored.is_empty() {
+            parts.push((epoch, stored));
+        }
+        if list.cleared {
+            cleared = Some(epoch);
+            break;
+        }
+    }
+    parts.reverse();
+    (cleared, parts)
+}
+
+/// A list as the guest gets it.
+pub(crate) fn joined(
+    shape: Shape,
+    base: Option<&[u8]>,
+    cleared: Option<u64>,
+    elements: &[(u64, Vec<u8>)],
+    now: i64,
+) -> Option<Vec<u8>> {
+    let elements = elements.iter().map(|(epoch, element)| (*epoch, &element[..]));
+    let stored = effects::join(base, cleared, elements)?;
+    effects::for_guest(shape, &stored, now).flatten().map(|(value, _)| value)
+}
+
 impl Buffers {
-    /// What was taken, if `any`, is in the database now; `land` tells the layers.
-    pub(crate) fn landed(&mut self, any: bool, land: impl FnOnce(&mut Layers)) {
-        self.in_base |= any;
-        land(&mut self.layers);
-        self.charge_what_there_is();
+    /// What time it is for entries of a state.
+    pub(crate) fn now(&self, shape: Shape) -> i64 {
+        match shape.expires {
+            Some(TimeDomain::EventTime) => self.now.watermark,
+            Some(TimeDomain::ProcessingTime) => self.now.processing_time,
+            None => i64::MIN,
+        }
     }
 
-    /// Corrects the charge to the bytes held, which are never more than what is charged.
-    fn charge_what_there_is(&mut self) {
-        let bytes = self.layers.bytes().min(self.charge.bytes());
-        // Giving back does not fail.
-        let _ = self.charge.resize(bytes);
+    pub(crate) fn set_time(&mut self, time: CallTime) {
+        self.now = time;
+    }
+
+    /// What pages are read from, if the last one was of the same state.
+    pub(crate) fn take_pages(&mut self, state: u32) -> Option<Effects> {
+        self.pages.take().filter(|(of, _)| *of == state).map(|(_, pages)| pages)
+    }
+
+    pub(crate) fn keep_pages(&mut self, state: u32, pages: Effects) {
+        self.pages = Some((state, pages));
+    }
+
+    /// What the log had up to `epoch` is in the base.
+    pub(crate) fn folded(&mut self, epoch: u64) {
+        self.in_base = true;
+        self.layers.folded(epoch);
+        // Less than before: giving back does not fail.
+        let _ = self.recharge();
+    }
+
+    /// Corrects the charge to what is held.
+    pub(crate) fn recharge(&mut self) -> Result<(), StateError> {
+        Ok(self.charge.resize(self.layers.bytes() as u64)?)
     }
 }
 
@@ -222,7 +495,7 @@ impl Allowance {
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), StateError> {
         self.taken += bytes as u64;
         if self.taken > u64::from(u32::MAX) {
-            return Err(contract("a read whose values are longer than 4 GiB: ask for fewer keys at once".to_string()));
+            return Err(contract("a read whose values are longer than 4 GiB: ask for fewer keys at once"));
         }
         let charged = self.charge.as_ref().map_or(Self::FREE, Charge::bytes);
         if self.taken > charged {
@@ -236,6 +509,9 @@ impl Allowance {
     }
 }
 
-fn contract(message: impl ToString) -> StateError {
-    StateError::Contract(message.to_string())
+/// Answers as columns.
+pub(crate) fn values(answers: impl Iterator<Item = Option<Vec<u8>>>) -> Values {
+    let mut values = Values::default();
+    answers.for_each(|answer| values.push(answer.as_deref()));
+    values
 }

@@ -1,86 +1,33 @@
-//! What a store accepts, refuses and keeps.
+//! A store as its callers see it: what it refuses, what it keeps, what becomes of memory and of time.
 
 mod common;
 
-use std::task::Poll;
+use std::sync::Arc;
 
-use common::{get, hand_over, keys, options, put, request, run, single, writes};
+use common::*;
 use wasmill_core::{
-    Codec, JobName, MaxParallelism, Quota, StateBackend,
-    description::StateKind,
+    CallTime, JobName, KeyedState, Manifest, Quota, StateBackend,
+    checkpoint::SinkCommittable,
+    sink::Committable,
     state::{EntryKeys, StateError, StateOperation, Writes},
 };
-use wasmill_state::{ReadError, RedbState, StoreOptions};
+use wasmill_state::{ReadError, Reader, RedbState, StoreOptions};
 
-/// Of max parallelism 128, `emma` belongs to key group 52; computed with the reference implementation of XXH3.
+/// Key group 52 of 128.
 const EMMA: &[u8] = b"emma";
-
-#[test]
-fn a_committed_store_is_read_back_offline() {
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let (store, state) = single(folder.path(), 1 << 20);
-        let rows: [(&[u8], Option<&[u8]>); 3] = [(EMMA, Some(b"865")), (b"", Some(b"")), (b"gone", None)];
-        state.write_many(0, 1, &writes(&rows)).await.unwrap();
-        state.write_many(1, 1, &writes(&[(EMMA, Some(b"other"))])).await.unwrap();
-        hand_over(&*state, 1);
-        store.commit(1).await.unwrap();
-    });
-    let reader = RedbState::open_read_only(folder.path()).unwrap();
-    assert_eq!((reader.epoch(), reader.job()), (1, Some((&JobName::local("j"), MaxParallelism::DEFAULT))));
-    let count = &reader.operators()[0];
-    assert_eq!((count.id.as_str(), count.states.len()), ("count", 2));
-    assert_eq!((count.states[1].name.as_str(), &count.states[1].value), ("b", &Codec::named("u64")));
-    let entries: Vec<_> = reader.entries("count", "b").unwrap().map(Result::unwrap).collect();
-    assert_eq!(entries.len(), 1);
-    assert_eq!(
-        (entries[0].key_group.0, entries[0].key.as_slice(), entries[0].value.as_slice()),
-        (52, EMMA, &b"other"[..])
-    );
-    assert_eq!(reader.entries("count", "a").unwrap().count(), 2);
-    assert_eq!(reader.get("count", "a", EMMA).unwrap().unwrap(), b"865");
-    assert_eq!(reader.get("count", "a", b"").unwrap().unwrap(), b"");
-    assert_eq!(reader.get("count", "a", b"gone").unwrap(), None);
-    let unknown = reader.get("count", "c", EMMA).unwrap_err().to_string();
-    assert!(unknown.ends_with("has no state `c` of operator `count`, which has `a`, `b`"), "{unknown}");
-    let unknown = reader.entries("words", "a").err().unwrap().to_string();
-    assert!(unknown.ends_with("has no operator `words`; it has `count`"), "{unknown}");
-}
-
-#[test]
-fn the_file_is_pinned_byte_by_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let (store, state) = single(folder.path(), 1 << 20);
-        state.write_many(1, 1, &writes(&[(EMMA, Some(b"865"))])).await.unwrap();
-        hand_over(&*state, 1);
-        store.commit(1).await.unwrap();
-    });
-    let database = redb::Database::open(folder.path().join("state.redb")).unwrap();
-    let transaction = redb::ReadableDatabase::begin_read(&database).unwrap();
-    let base = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("base")).unwrap();
-    let rows: Vec<_> = redb::ReadableTable::iter(&base).unwrap().map(Result::unwrap).collect();
-    let rows: Vec<_> = rows.iter().map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect();
-    let key = [&[0, 0, 0, 52, 0, 0, 0, 1, 0, 0, 0, 4], EMMA].concat();
-    assert_eq!(rows, [(key, b"865".to_vec())]);
-}
 
 #[test]
 fn a_directory_is_used_by_one_job() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("new").join("state");
-    let store = RedbState::create(&directory, options(0)).unwrap();
-    let error = RedbState::create(&directory, options(0)).unwrap_err().to_string();
-    assert!(error.contains(&format!("`{}` is in use", directory.display())), "{error}");
-    assert!(matches!(RedbState::open_read_only(&directory), Err(ReadError::InUse { .. })));
+    let store = RedbState::open(&directory, options(0, 1)).unwrap();
+    for other in [RedbState::open(&directory, options(0, 1)), RedbState::create(&directory, options(0, 1))] {
+        let error = other.unwrap_err().to_string();
+        assert!(error.contains(&format!("`{}` is in use", directory.display())), "{error}");
+    }
+    assert!(matches!(Reader::open(&directory), Err(ReadError::InUse { .. })));
     drop(store);
-
-    // What no job finished is no result: the next job may have the directory.
-    let store = RedbState::create(&directory, options(0)).unwrap();
-    tokio::runtime::Runtime::new().unwrap().block_on(store.commit(1)).unwrap();
-    drop(store);
-    let error = RedbState::create(&directory, options(0)).unwrap_err().to_string();
-    assert!(error.contains(&format!("`{}` already holds a store", directory.display())), "{error}");
+    RedbState::open(&directory, options(0, 1)).unwrap();
 }
 
 #[test]
@@ -88,53 +35,24 @@ fn a_directory_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = RedbState::create(&file, options(0)).unwrap_err().to_string();
+    let error = RedbState::open(&file, options(0, 1)).unwrap_err().to_string();
     assert!(error.contains(&format!("cannot create the state directory `{}`", file.display())), "{error}");
-    let nothing = RedbState::open_read_only(&folder.path().join("nothing")).unwrap_err();
-    assert!(matches!(nothing, ReadError::Open { .. }), "{nothing}");
-}
-
-#[test]
-fn a_store_without_a_commit_is_incomplete() {
-    for buffer_bytes in [0, 1 << 20] {
-        let folder = tempfile::tempdir().unwrap();
-        run(async {
-            let (_store, state) = single(folder.path(), buffer_bytes);
-            put(&*state, 1, EMMA, b"865").await.unwrap();
-            hand_over(&*state, 1);
-        });
-        let error = RedbState::open_read_only(folder.path()).unwrap_err();
-        assert!(matches!(error, ReadError::Incomplete { .. }), "{error}");
-    }
-}
-
-#[test]
-fn part_of_a_later_epoch_makes_a_store_incomplete_until_it_is_committed() {
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let (store, state) = single(folder.path(), 0);
-        put(&*state, 1, b"k", b"1").await.unwrap();
-        hand_over(&*state, 1);
-        store.commit(1).await.unwrap();
-        put(&*state, 2, b"k", b"2").await.unwrap();
-    });
-    let error = RedbState::open_read_only(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("holds part of epoch 2"), "{error}");
 }
 
 #[test]
 fn keys_of_another_subtask_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
-        let store = RedbState::create(folder.path(), options(0)).unwrap();
-        let (own, other) =
-            (store.open(request("count", 0, 2, 1)).unwrap(), store.open(request("count", 1, 2, 1)).unwrap());
+        let store = RedbState::open(folder.path(), options(0, 1)).unwrap();
+        store.restore().await.unwrap();
+        let (own, other) = (store.open(request("op", 0, 2, 1)).unwrap(), store.open(request("op", 1, 2, 1)).unwrap());
         assert!(own.owns(EMMA) && !other.owns(EMMA));
-        let expected = "state `a`: the key emma belongs to key group 52, but this subtask owns key groups 64-127";
+        let expected = "state `value`: the key emma belongs to key group 52, but this subtask owns key groups 64-127";
         let StateError::Contract(error) = put(&*other, 1, EMMA, b"1").await.unwrap_err() else { panic!() };
         assert_eq!(error, expected);
         let StateError::Contract(error) = other.get_many(0, &keys(&[EMMA])).await.unwrap_err() else { panic!() };
         assert_eq!(error, expected);
+        assert!(matches!(other.scan(MAP, EMMA, b"", 1).await, Err(StateError::Contract(_))));
     });
 }
 
@@ -142,186 +60,347 @@ fn keys_of_another_subtask_are_refused() {
 fn what_breaks_the_contract_is_refused_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
-        let (store, state) = single(folder.path(), 1 << 20);
-        let good = || writes(&[(EMMA, Some(b"1"))]);
-        let two = |second: StateOperation| {
-            let mut two = writes(&[(EMMA, Some(b"1")), (b"x", None)]);
-            two.operations[1] = second;
-            two
-        };
-        let mut with_value = two(StateOperation::Clear);
-        with_value.values.push(7);
-        with_value.value_ends[1] = 2;
+        let (_store, state, _) = single(folder.path(), options(1 << 20, 1)).await;
+        let good = || one(VALUE, StateOperation::Put, (EMMA, b""), b"1", 0);
+        let of = |operation, value: &[u8]| one(VALUE, operation, (EMMA, b""), value, 0);
         let mut with_map_keys = good();
-        with_map_keys.entries = EntryKeys { map_key_ends: vec![0], ..with_map_keys.entries };
-        let short = Writes { value_ends: vec![], values: vec![], ..good() };
-        for (state_number, epoch, writes, expected) in [
-            (2, 1, good(), "state number 2, but the operator describes 2"),
-            (0, 0, good(), "a write to state `a` in epoch 0: it must be 1"),
-            (0, 2, good(), "a write to state `a` in epoch 2: it must be 1"),
-            (0, 1, two(StateOperation::Append), "`append` to state `a`, which is a value and not a list"),
-            (0, 1, with_value, "a deletion from state `a` has a value of 1 bytes"),
-            (0, 1, with_map_keys, "map keys for state `a`, which is a value and not a map"),
+        with_map_keys.entries.map_key_ends = vec![0];
+        for (number, epoch, writes, expected) in [
+            (6, 1, good(), "state number 6, but the operator describes 6"),
+            (VALUE, 0, good(), "a write to state `value` in epoch 0: it must be 1"),
+            (VALUE, 2, good(), "a write to state `value` in epoch 2: it must be 1"),
+            (VALUE, 1, of(StateOperation::Append, b"1"), "`append` to state `value`, which is a value and not a list"),
+            (VALUE, 1, of(StateOperation::Clear, b"1"), "a deletion from state `value` has a value of 1 bytes"),
+            (VALUE, 1, with_map_keys, "map keys for state `value`, which is a value and not a map"),
+            (MAP, 1, good(), "state `map` is a map: every entry needs a map key"),
             (
-                0,
+                VALUE,
                 1,
                 Writes { expires: vec![1], ..good() },
-                "a write to state `a` says when it expires, but the state declares no TTL",
+                "a write to state `value` says when it expires, but the state declares no TTL",
             ),
-            (0, 1, short, "column `value-ends` has 0 entries for 1 rows"),
+            (EXPIRING, 1, good(), "column `expires` has 0 entries for 1 rows"),
+            (LIST, 1, good(), "`put` to list state `list` of a value that is no list"),
+            (
+                MAP,
+                1,
+                one(MAP, StateOperation::Clear, (EMMA, b"m"), b"", 0),
+                "`clear` of state `map` has a map key of 1 bytes",
+            ),
+            (
+                VALUE,
+                1,
+                Writes { value_ends: vec![], values: vec![], ..good() },
+                "column `value-ends` has 0 entries for 1 rows",
+            ),
         ] {
-            match state.write_many(state_number, epoch, &writes).await {
+            match state.write_many(number, epoch, &writes).await {
                 Err(StateError::Contract(error)) => assert_eq!(error, expected),
                 other => panic!("{other:?} instead of: {expected}"),
             }
         }
-        assert!(matches!(state.get_many(2, &keys(&[EMMA])).await, Err(StateError::Contract(_))));
         let bad = EntryKeys { key_ends: vec![9], keys: vec![1], ..EntryKeys::default() };
         assert!(matches!(state.get_many(0, &bad).await, Err(StateError::Contract(_))));
+        let scan = state.scan(VALUE, EMMA, b"", 1).await.unwrap_err().to_string();
+        assert_eq!(scan, "a scan of state `value`, which is a value");
         assert_eq!(get(&*state, EMMA).await, None);
-        state.write_many(0, 1, &two(StateOperation::Clear)).await.unwrap();
-        hand_over(&*state, 3);
-        let StateError::Contract(error) = put(&*state, 3, EMMA, b"2").await.unwrap_err() else { panic!() };
-        assert_eq!(error, "a write to state `a` in epoch 3: it must be 4");
-        store.commit(3).await.unwrap();
-        assert_eq!(get(&*state, EMMA).await.unwrap(), b"1");
     });
 }
 
 #[test]
-fn a_request_that_does_not_fit_the_store_is_refused() {
+fn a_request_that_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = RedbState::create(folder.path(), options(0)).unwrap();
-    store.open(request("count", 0, 2, 1)).unwrap();
-    let mut list = request("list", 0, 1, 1);
-    list.states[1].kind = StateKind::List;
-    let mut other_job = request("count", 1, 2, 1);
-    other_job.place = JobName::local("k").place("count", 1);
-    let mut other_states = request("count", 1, 2, 1);
-    other_states.states.pop();
-    let mut beyond = request("sum", 0, 1, 1);
-    beyond.range.end = 129;
-    for (request, expected) in [
-        (list, "state `b`: only keyed value state without a time to live is supported yet"),
-        (other_job, "the store of job `j`, 128 key groups, cannot serve job `k`, 128 of them"),
-        (other_states, "`count` describes other states in subtask 1"),
-        (beyond, "job `j`, `sum`, subtask 0 cannot own key groups 0..129 of 128"),
-        (request("count", 1, 3, 1), "job `j`, `count`, subtask 1 cannot own key groups 43-85: subtask 0 owns 0-63"),
-    ] {
-        match store.open(request) {
-            Err(StateError::Contract(error)) => assert_eq!(error, expected),
-            Err(other) => panic!("{other} instead of: {expected}"),
-            Ok(_) => panic!("accepted instead of: {expected}"),
+    run(async {
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        store.restore().await.unwrap();
+        store.open(request("op", 0, 2, 2)).unwrap();
+        let mut other_job = request("op", 1, 2, 2);
+        other_job.place = JobName::local("k").place("op", 1);
+        let mut beyond = request("sum", 0, 1, 2);
+        beyond.range.end = 129;
+        for (request, expected) in [
+            (other_job, "the state directory holds the checkpoints of job `j`, and this is job `k`"),
+            (beyond, "job `j`, `sum`, subtask 0 cannot own key groups 0..129 of 128"),
+            (request("op", 1, 3, 2), "job `j`, `op`, subtask 1 cannot own key groups 43-85: subtask 0 owns 0-63"),
+        ] {
+            match store.open(request) {
+                Err(StateError::Contract(error)) => assert!(error.contains(expected), "{error}"),
+                Err(other) => panic!("{other} instead of: {expected}"),
+                Ok(_) => panic!("accepted instead of: {expected}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn an_epoch_is_committed_once_and_only_when_all_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (store, state, _) = single(folder.path(), options(1 << 20, 1)).await;
+        put(&*state, 1, b"k", b"1").await.unwrap();
+        state.cut(1).unwrap();
+        put(&*state, 1, b"late", b"1").await.unwrap();
+        let error = store.commit(manifest(1, 1, 0)).await.unwrap_err().to_string();
+        assert!(error.contains("subtask 0 has not handed over epoch 1"), "{error}");
+        state.seal();
+        let committed = store.commit(manifest(1, 1, 0)).await.unwrap();
+        assert_eq!(committed.entries, 2);
+        assert!(committed.bytes > 10 && committed.bytes < 200, "{committed:?}");
+        let error = store.commit(manifest(1, 1, 0)).await.unwrap_err().to_string();
+        assert!(error.contains("epoch 1 cannot be committed: epoch 1 is already"), "{error}");
+        // Nothing changed: the next one is only its manifest.
+        hand_over(&*state, 2);
+        assert_eq!(store.commit(manifest(2, 1, 0)).await.unwrap(), Default::default());
+    });
+}
+
+#[test]
+fn committables_are_forgotten_once_they_are_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |epoch| Manifest {
+        committables: vec![SinkCommittable { sink: "out".to_string(), committable: Committable(vec![1]) }],
+        ..manifest(epoch, 1, 0)
+    };
+    run(async {
+        let (store, _state, _) = single(folder.path(), options(0, 1)).await;
+        store.commit(with(1)).await.unwrap();
+        assert_eq!(store.restore().await.unwrap().manifest.unwrap().committables.len(), 1);
+        store.committed(1).await.unwrap();
+        assert_eq!(store.restore().await.unwrap().manifest.unwrap().committables.len(), 0);
+        store.commit(with(2)).await.unwrap();
+        assert_eq!(store.restore().await.unwrap().manifest.unwrap().committables.len(), 1, "another checkpoint's");
+        store.committed(1).await.unwrap();
+    });
+    let names = std::fs::read_dir(folder.path().join("checkpoints")).unwrap();
+    let names: Vec<_> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["00000000000000000002.json"], "what is let go leaves nothing behind");
+}
+
+#[test]
+fn state_may_be_many_times_larger_than_what_is_cached() {
+    const KEYS: u32 = 60_000;
+    let folder = tempfile::tempdir().unwrap();
+    // 1 MiB of pages and 64 KiB of buffers for 8 MB of state.
+    let small = || StoreOptions { cache_bytes: 1 << 20, ..options(64 << 10, 1) };
+    let value = |key: u32| [&key.to_le_bytes()[..]; 32].concat();
+    let mut seen_pressure = false;
+    run(async {
+        let (store, state, mut epoch) = single(folder.path(), small()).await;
+        for chunk in 0..KEYS / 500 {
+            let mut writes = Writes::default();
+            for key in chunk * 500..(chunk + 1) * 500 {
+                writes.operations.push(StateOperation::Put);
+                writes.entries.keys.extend_from_slice(&key.to_be_bytes());
+                writes.entries.key_ends.push(writes.entries.keys.len() as u32);
+                writes.values.extend_from_slice(&value(key));
+                writes.value_ends.push(writes.values.len() as u32);
+            }
+            state.write_many(VALUE, epoch, &writes).await.unwrap();
+            if store_is_full(&store) {
+                seen_pressure = true;
+                hand_over(&*state, epoch);
+                store.commit(manifest(epoch, 1, 0)).await.unwrap();
+                epoch += 1;
+                while store.work().await.unwrap() {}
+            }
+        }
+        assert!(seen_pressure, "a checkpoint is asked for where much is in memory");
+        check_all(&*state, KEYS, value).await;
+        hand_over(&*state, epoch);
+        store.commit(manifest(epoch, 1, 0)).await.unwrap();
+    });
+    run(async {
+        let (_store, state, _) = single(folder.path(), small()).await;
+        check_all(&*state, KEYS, value).await;
+    });
+}
+
+fn store_is_full(store: &RedbState) -> bool {
+    store.wants_checkpoint()
+}
+
+async fn check_all(state: &dyn KeyedState, all: u32, value: impl Fn(u32) -> Vec<u8>) {
+    for chunk in 0..all / 1_000 {
+        let names: Vec<_> = (chunk * 1_000..(chunk + 1) * 1_000).map(u32::to_be_bytes).collect();
+        let values = state.get_many(VALUE, &keys(&names.iter().map(|key| &key[..]).collect::<Vec<_>>())).await.unwrap();
+        for (i, key) in (chunk * 1_000..(chunk + 1) * 1_000).enumerate() {
+            assert_eq!(values.get(i).unwrap(), value(key), "{key}");
         }
     }
 }
 
 #[test]
-fn an_epoch_is_committed_once_and_only_when_all_have_handed_it_over() {
+fn memory_is_charged_and_given_back() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
-        let store = RedbState::create(folder.path(), options(0)).unwrap();
-        let (a, b) = (store.open(request("count", 0, 2, 1)).unwrap(), store.open(request("count", 1, 2, 1)).unwrap());
-        put(&*a, 1, EMMA, b"1").await.unwrap();
-        let error = store.commit(1).await.unwrap_err().to_string();
-        assert_eq!(error, "epoch 1 cannot be committed: job `j`, `count`, subtask 0 has not handed over epoch 1");
-        hand_over(&*a, 1);
-        hand_over(&*b, 1);
-        store.commit(1).await.unwrap();
-        let error = store.commit(1).await.unwrap_err().to_string();
-        assert_eq!(error, "epoch 1 cannot be committed: epoch 1 is already");
-    });
-}
-
-#[test]
-fn over_the_quota_buffers_are_spilled_before_a_write_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let quota = Quota::new("job `j`", 20_000);
-        let store = RedbState::create(
-            folder.path(),
-            StoreOptions { cache_bytes: 8_000, buffer_bytes: 1 << 30, quota: quota.clone() },
-        );
-        let store = store.unwrap();
-        let open = |subtask| {
-            let mut request = request("count", subtask, 2, 1);
-            request.quota = quota.clone();
-            store.open(request).unwrap()
-        };
-        let (a, b) = (open(0), open(1));
-        let (value, max) = ([7; 1_000], MaxParallelism::DEFAULT);
-        let words: Vec<_> = (0..100u32).map(|i| i.to_string()).collect();
-        for word in &words {
-            let state = if max.group(word.as_bytes()).0 < 64 { &a } else { &b };
-            put(&**state, 1, word.as_bytes(), &value).await.unwrap();
-            assert!(quota.used() <= 20_000);
-        }
-        // 13,000 bytes never fit beside the cache of 8,000; 12 bytes are the stored prefix, 80 a slot in the buffer.
-        let StateError::OverQuota(over) = put(&*a, 1, EMMA, &[1; 13_000]).await.unwrap_err() else { panic!() };
-        assert_eq!((over.wanted, over.used), (13_000 + 4 + 12 + 80, 8_000));
-        assert_eq!(get(&*a, EMMA).await, None);
-        hand_over(&*a, 1);
-        hand_over(&*b, 1);
-        store.commit(1).await.unwrap();
-        assert_eq!(quota.used(), 8_000);
-        drop((a, b, store));
-        assert_eq!(quota.used(), 0);
-        let reader = RedbState::open_read_only(folder.path()).unwrap();
-        let mut found: Vec<_> = reader.entries("count", "a").unwrap().map(|entry| entry.unwrap().key).collect();
-        let mut expected: Vec<_> = words.into_iter().map(String::into_bytes).collect();
-        found.sort();
-        expected.sort();
-        assert_eq!(found, expected);
-    });
-}
-
-#[test]
-fn a_store_whose_cache_exceeds_the_quota_is_not_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = folder.path().join("state");
-    let error = RedbState::create(&directory, StoreOptions::new(Quota::new("job `j`", 1_000))).unwrap_err();
-    assert!(matches!(error, StateError::OverQuota(_)));
-    assert!(!directory.exists());
-}
-
-#[test]
-fn an_answer_is_charged_while_it_is_gathered() {
-    let folder = tempfile::tempdir().unwrap();
-    run(async {
-        let store = RedbState::create(folder.path(), options(1 << 30)).unwrap();
-        let quota = Quota::new("job `j`", 64 << 20);
-        let mut request = request("count", 0, 1, 1);
+        let quota = Quota::new("job `j`", 3 << 20);
+        let options = StoreOptions { cache_bytes: 1 << 20, buffer_bytes: 0, keep: 1, quota: quota.clone() };
+        let store = RedbState::open(folder.path(), options).unwrap();
+        store.restore().await.unwrap();
+        let mut request = request("op", 0, 1, 1);
         request.quota = quota.clone();
         let state = store.open(request).unwrap();
-        put(&*state, 1, EMMA, &vec![1; 8 << 20]).await.unwrap();
-        let answer = state.get_many(0, &keys(&[EMMA; 3])).await.unwrap();
-        assert_eq!(answer.values.len(), 24 << 20);
-        let before = quota.used();
-        assert!(matches!(state.get_many(0, &keys(&[EMMA; 100])).await, Err(StateError::OverQuota(_))));
-        assert_eq!(quota.used(), before);
+        assert_eq!(quota.used(), 1 << 20);
+        put(&*state, 1, b"k", &vec![1; 1 << 20]).await.unwrap();
+        assert!(quota.used() > 2 << 20);
+        let error = put(&*state, 1, b"l", &vec![1; 1 << 20]).await.unwrap_err();
+        assert!(matches!(error, StateError::OverQuota(_)), "{error}");
+        assert_eq!(get(&*state, b"l").await, None, "nothing of it was written");
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        while store.work().await.unwrap() {}
+        assert_eq!(quota.used(), 1 << 20, "what is folded is not in memory any more");
+        put(&*state, 2, b"l", &vec![1; 1 << 20]).await.unwrap();
+        assert_eq!(get(&*state, b"k").await.unwrap().len(), 1 << 20);
     });
 }
 
 #[test]
-fn a_write_that_nobody_waits_for_any_more_loses_nothing() {
+fn what_has_expired_is_removed_when_no_checkpoint_needs_it_any_more() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
-        let (store, state) = single(folder.path(), 1_000);
-        for i in 0..300u32 {
-            // Polled once, the write is buffered and its spill, if any, has begun.
-            let (key, value) = (i.to_be_bytes(), i.to_le_bytes());
-            let columns = writes(&[(&key, Some(&value))]);
-            let mut write = state.write_many(0, 1, &columns);
-            std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context).is_ready())).await;
-            drop(write);
-            assert_eq!(get(&*state, &key).await.unwrap(), value);
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        let time = |watermark| CallTime { watermark, processing_time: 0 };
+        for (key, at) in [(b"a", 10), (b"b", 100_000)] {
+            let writes = one(EXPIRING, StateOperation::Put, (key, b""), b"v", at);
+            state.write_many(EXPIRING, 1, &writes).await.unwrap();
         }
-        hand_over(&*state, 1);
-        store.commit(1).await.unwrap();
+        let get = async |state: &Arc<dyn KeyedState>, key: &[u8]| get_entry(&**state, EXPIRING, key, b"").await;
+        state.set_time(time(9));
+        assert!(get(&state, b"a").await.is_some());
+        state.set_time(time(10));
+        assert!(get(&state, b"a").await.is_none() && get(&state, b"b").await.is_some());
+        for (epoch, watermark) in [(1, 0), (2, 50_000)] {
+            hand_over(&*state, epoch);
+            store.commit(manifest(epoch, 1, watermark)).await.unwrap();
+            while store.work().await.unwrap() {}
+            // Going back in time shows what is there: at first both, since the checkpoint's time is before.
+            state.set_time(time(0));
+            assert_eq!(get(&state, b"a").await.is_some(), epoch == 1);
+            assert!(get(&state, b"b").await.is_some());
+        }
     });
-    // The runtime waited for spills that were begun: they keep the store open.
-    let reader = RedbState::open_read_only(folder.path()).unwrap();
-    for i in 0..300u32 {
-        assert_eq!(reader.get("count", "a", &i.to_be_bytes()).unwrap().unwrap(), i.to_le_bytes());
-    }
+}
+
+#[test]
+fn a_state_that_the_job_dropped_is_removed_and_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let without_op = |epoch| Manifest { nodes: vec![], ..manifest(epoch, 1, 0) };
+    run(async {
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        put(&*state, 1, b"k", b"1").await.unwrap();
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        while store.work().await.unwrap() {}
+        // The job goes on without the operator, and then with it again.
+        store.restore().await.unwrap();
+        store.commit(without_op(2)).await.unwrap();
+        while store.work().await.unwrap() {}
+        let next = store.restore().await.unwrap().next_epoch;
+        let state = store.open(request("op", 0, 1, next)).unwrap();
+        assert_eq!(get(&*state, b"k").await, None);
+        while store.work().await.unwrap() {}
+    });
+    let database = redb::Database::open(folder.path().join("state.redb")).unwrap();
+    let transaction = redb::ReadableDatabase::begin_read(&database).unwrap();
+    let base = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("base")).unwrap();
+    assert_eq!(redb::ReadableTableMetadata::len(&base).unwrap(), 0);
+}
+
+#[test]
+fn a_savepoint_moves_and_changes_hands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (savepoint, moved) = (folder.path().join("savepoint"), folder.path().join("moved"));
+    let state_directory = folder.path().join("state");
+    run(async {
+        let (store, state, _) = single(&state_directory, options(1 << 20, 1)).await;
+        put(&*state, 1, b"k", b"1").await.unwrap();
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        // Later writes are not in it.
+        put(&*state, 2, b"k", b"2").await.unwrap();
+        let error = store.savepoint(2, savepoint.clone()).await.unwrap_err().to_string();
+        assert!(error.contains("checkpoint 2 is not the newest one"), "{error}");
+        std::fs::create_dir(&savepoint).unwrap();
+        std::fs::write(savepoint.join("file"), "").unwrap();
+        let error = store.savepoint(1, savepoint.clone()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("`{}`: the folder is not empty", savepoint.display())), "{error}");
+        std::fs::remove_file(savepoint.join("file")).unwrap();
+        store.savepoint(1, savepoint.clone()).await.unwrap();
+    });
+    std::fs::remove_dir_all(&state_directory).unwrap();
+    std::fs::rename(&savepoint, &moved).unwrap();
+    let names = std::fs::read_dir(&moved).unwrap().map(|name| name.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["manifest.json", "state.redb"]);
+    run(async {
+        let store = RedbState::from_savepoint(&moved, &state_directory, options(0, 1)).unwrap();
+        let restored = store.restore().await.unwrap();
+        assert_eq!((restored.manifest.unwrap().epoch, restored.next_epoch), (1, 2));
+        // Another job may begin from it.
+        let mut other = request("op", 0, 1, 2);
+        other.place = JobName::local("another").place("op", 0);
+        assert_eq!(get(&*store.open(other).unwrap(), b"k").await.unwrap(), b"1");
+    });
+    assert_eq!(Reader::open(&moved).unwrap().get("op", "value", b"k").unwrap()[0].values, [b"1"]);
+    let error = RedbState::from_savepoint(folder.path(), &state_directory, options(0, 1)).unwrap_err().to_string();
+    assert!(error.contains("is not a savepoint"), "{error}");
+    assert!(state_directory.join("state.redb").exists(), "what was there stays");
+}
+
+#[test]
+fn beginning_anew_forgets_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        put(&*state, 1, b"k", b"1").await.unwrap();
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        drop((store, state));
+        let store = RedbState::create(folder.path(), options(0, 1)).unwrap();
+        let restored = store.restore().await.unwrap();
+        assert_eq!((restored.manifest, restored.next_epoch), (None, 1));
+        assert_eq!(get(&*store.open(request("op", 0, 1, 1)).unwrap(), b"k").await, None);
+    });
+}
+
+#[test]
+fn pages_for_a_migration_hold_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (store, state, mut epoch) = single(folder.path(), options(0, 1)).await;
+        // Part in the base, part in the log.
+        for round in [0u8, 1] {
+            for key in 0..50u8 {
+                if key % 2 == round {
+                    put(&*state, epoch, &[key], &[key]).await.unwrap();
+                }
+            }
+            hand_over(&*state, epoch);
+            store.commit(manifest(epoch, 1, 0)).await.unwrap();
+            epoch += 1;
+            while round == 0 && store.work().await.unwrap() {}
+        }
+        let (mut found, mut from, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = state.entries(VALUE, from, 16).await.unwrap();
+            pages += 1;
+            for i in 0..page.entries.len() {
+                found.push((page.entries.key(i)[0], page.values[i]));
+                // Rewriting what was read does not disturb what comes.
+                put(&*state, epoch, page.entries.key(i), b"new!").await.unwrap();
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        found.sort_unstable();
+        assert_eq!(found, (0..50).map(|key| (key, key)).collect::<Vec<_>>());
+        assert!(pages > 5, "{pages}");
+        assert_eq!(get(&*state, &[7]).await.unwrap(), b"new!");
+    });
 }

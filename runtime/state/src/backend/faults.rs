@@ -1,4 +1,5 @@
-//! A disk that fails at every place it can: what is then stored, and what the buffers still hold.
+//! A disk that fails at every step it can, with errors, with short writes, and full from then on: what a later attempt in the
+//! same process finds, and what a new process finds.
 
 use std::{
     fs::File,
@@ -9,27 +10,44 @@ use std::{
 
 use redb::{StorageBackend, backends::FileBackend};
 use wasmill_core::{
-    Codec, JobName, MaxParallelism,
-    description::StateDescription,
+    Codec, Description, JobName, MaxParallelism,
+    checkpoint::{NodeManifest, SubtaskManifest},
+    description::StateKind,
+    graph::Role,
     state::{EntryKeys, StateOperation, Writes},
 };
 
 use super::*;
 
-/// A file of which only so many more writes, changes of length and syncs succeed.
+/// How a step fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// Once; the disk then works again.
+    Once,
+    /// From then on.
+    Full,
+}
+
+/// What the disk has left to do.
+#[derive(Debug)]
+struct Disk {
+    left: AtomicI64,
+    fault: Fault,
+}
+
+impl Disk {
+    fn spend(&self) -> io::Result<()> {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        let fails = if self.fault == Fault::Once { left == 0 } else { left <= 0 };
+        if fails { Err(io::Error::new(io::ErrorKind::StorageFull, "injected")) } else { Ok(()) }
+    }
+}
+
+/// A file on such a disk.
 #[derive(Debug)]
 struct Faulty {
     file: FileBackend,
-    left: Arc<AtomicI64>,
-}
-
-impl Faulty {
-    fn spend(&self) -> Result<(), io::Error> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            return Err(io::Error::other("injected"));
-        }
-        Ok(())
-    }
+    disk: Arc<Disk>,
 }
 
 impl StorageBackend for Faulty {
@@ -42,30 +60,27 @@ impl StorageBackend for Faulty {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.spend()?;
+        self.disk.spend()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.spend()?;
+        self.disk.spend()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.spend()?;
+        if let Err(error) = self.disk.spend() {
+            // A short write: half of it is there.
+            self.file.write(offset, &data[..data.len() / 2])?;
+            return Err(error);
+        }
         self.file.write(offset, data)
     }
 }
 
-/// A store of one subtask on such a file.
-fn faulty(path: &Path, buffer_bytes: u64, left: &Arc<AtomicI64>) -> (RedbState, Arc<dyn KeyedState>) {
-    let quota = Quota::new("job `j`", 1 << 30);
-    let database = Database::make(Directory::create(path).unwrap(), |path| {
-        let file = File::options().read(true).write(true).create_new(true).open(path)?;
-        redb::Builder::new().create_with_backend(Faulty { file: FileBackend::new(file)?, left: left.clone() })
-    });
-    let store = RedbState::over(database.unwrap(), buffer_bytes, quota.charge(Use::StoreCache, 0).unwrap());
-    let state = StateDescription {
+fn value_state() -> StateDescription {
+    StateDescription {
         name: "a".to_string(),
         kind: StateKind::Value,
         scope: StateScope::Keyed,
@@ -74,17 +89,67 @@ fn faulty(path: &Path, buffer_bytes: u64, left: &Arc<AtomicI64>) -> (RedbState, 
         value: Codec::default(),
         schema_version: 1,
         ttl: None,
+    }
+}
+
+fn options() -> StoreOptions {
+    // Without a buffer everything is folded as soon as it may be.
+    StoreOptions { cache_bytes: 1 << 20, buffer_bytes: 0, keep: 1, quota: Quota::new("job `j`", 1 << 30) }
+}
+
+fn store(path: &Path, disk: &Arc<Disk>) -> RedbState {
+    let directory = Directory::lock(path).unwrap();
+    let (for_redb, for_files) = (disk.clone(), disk.clone());
+    let open = move |path: &Path| {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = Faulty { file: FileBackend::new(file)?, disk: for_redb.clone() };
+        redb::Builder::new().set_cache_size(1 << 20).create_with_backend(file)
     };
+    let database = Database::with(directory.database(), Box::new(open)).unwrap();
+    let files = Files { before: Some(Box::new(move || for_files.spend())) };
+    RedbState::with(directory, options(), database, files).unwrap()
+}
+
+fn open(store: &RedbState, epoch: u64) -> Arc<dyn KeyedState> {
     let max_parallelism = MaxParallelism::DEFAULT;
-    let keyed = store.open(StateScopeRequest {
+    let request = StateScopeRequest {
         place: JobName::local("j").place("count", 0),
-        states: vec![state],
+        parallelism: 1,
+        states: vec![value_state()],
         range: max_parallelism.range(0, 1),
         max_parallelism,
-        epoch: 1,
-        quota,
-    });
-    (store, keyed.unwrap())
+        epoch,
+        quota: Quota::new("job `j`", 1 << 30),
+    };
+    store.open(request).unwrap()
+}
+
+fn manifest(epoch: u64) -> Manifest {
+    let description = Description {
+        name: String::new(),
+        version: String::new(),
+        inputs: vec![],
+        outputs: vec![],
+        states: vec![value_state()],
+        timers: vec![],
+    };
+    let node = NodeManifest {
+        id: "count".to_string(),
+        role: Role::Operator,
+        description: Some(description),
+        subtasks: vec![SubtaskManifest { watermark: 0, finished: false }],
+        splits: vec![],
+    };
+    Manifest {
+        epoch,
+        attempt: 1,
+        job: JobName::local("j"),
+        max_parallelism: 128,
+        triggered: 0,
+        finished: false,
+        nodes: vec![node],
+        committables: vec![],
+    }
 }
 
 /// Keys 0 to 99.
@@ -103,69 +168,104 @@ fn all(value: u8) -> Writes {
     }
 }
 
-fn stored(path: &Path) -> (u64, Vec<u8>) {
-    let reader = RedbState::open_read_only(path).unwrap();
-    (reader.epoch(), reader.entries("count", "a").unwrap().flat_map(|entry| entry.unwrap().value).collect())
+async fn checkpoint(store: &RedbState, state: &dyn KeyedState, epoch: u64) -> Result<(), StateError> {
+    state.write_many(0, epoch, &all(epoch as u8)).await.unwrap();
+    state.cut(epoch).unwrap();
+    state.seal();
+    store.commit(manifest(epoch)).await?;
+    store.committed(epoch).await?;
+    while store.work().await? {}
+    Ok(())
+}
+
+/// Fails at step `budget` of the checkpoints 2 to 4; whether anybody noticed, and how many steps there were.
+async fn fails_at(budget: i64, fault: Fault) -> (bool, i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk { left: AtomicI64::new(i64::MAX), fault });
+    let store = store(folder.path(), &disk);
+    store.restore().await.unwrap();
+    let state = open(&store, 1);
+    checkpoint(&store, &*state, 1).await.unwrap();
+    disk.left.store(budget, Ordering::SeqCst);
+    let (mut last, mut error) = (1, None);
+    for epoch in 2..=4 {
+        error = checkpoint(&store, &*state, epoch).await.err();
+        if error.is_some() {
+            break;
+        }
+        last = epoch;
+    }
+    let steps = budget - disk.left.swap(i64::MAX, Ordering::SeqCst);
+    let Some(error) = error else {
+        // A checkpoint that was let go could not be removed: that is tried again.
+        assert_eq!(state.get_many(0, &keys()).await.unwrap().values, [4; 100]);
+        return (false, steps);
+    };
+    assert!(error.to_string().contains("injected"), "{error}");
+    // Nothing is lost to the attempt, which may tolerate the failure.
+    if let Ok(values) = state.get_many(0, &keys()).await {
+        assert_eq!(values.values, [last as u8 + 1; 100], "step {budget}");
+    }
+    drop(state);
+
+    // The next attempt in the same process: the checkpoint before, or the one that failed late.
+    let restored = store.restore().await.unwrap();
+    let epoch = restored.manifest.unwrap().epoch;
+    assert!(epoch == last || epoch == last + 1, "step {budget}: {epoch} after {last}");
+    assert!(restored.next_epoch > last + 1, "step {budget}: epoch {} is used twice", last + 1);
+    let state = open(&store, restored.next_epoch);
+    assert_eq!(state.get_many(0, &keys()).await.unwrap().values, [epoch as u8; 100], "step {budget}");
+    let next = restored.next_epoch;
+    checkpoint(&store, &*state, next).await.unwrap();
+    drop((store, state));
+
+    // A new process.
+    let store = RedbState::open(folder.path(), options()).unwrap();
+    let restored = store.restore().await.unwrap();
+    assert_eq!(restored.manifest.unwrap().epoch, next);
+    let state = open(&store, restored.next_epoch);
+    assert_eq!(state.get_many(0, &keys()).await.unwrap().values, [next as u8; 100], "step {budget}");
+    (true, steps)
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_anywhere_is_whole_or_nothing() {
-    let left = Arc::new(AtomicI64::new(0));
-    let mut failures = 0;
-    for budget in 0.. {
-        let folder = tempfile::tempdir().unwrap();
-        left.store(i64::MAX, Ordering::SeqCst);
-        let (store, keyed) = faulty(folder.path(), 1 << 20, &left);
-        keyed.write_many(0, 1, &all(1)).await.unwrap();
-        keyed.cut(1).unwrap();
-        keyed.seal();
-        store.commit(1).await.unwrap();
-        keyed.write_many(0, 2, &all(2)).await.unwrap();
-        keyed.cut(2).unwrap();
-        keyed.seal();
-        left.store(budget, Ordering::SeqCst);
-        let committed = store.commit(2).await;
-        // Nothing is lost to the job either: what was not committed is still in the buffers.
-        assert_eq!(keyed.get_many(0, &keys()).await.unwrap().values, [2; 100]);
-        left.store(0, Ordering::SeqCst);
-        drop((keyed, store));
-        match (committed, stored(folder.path())) {
-            (Ok(()), stored) => {
-                assert_eq!(stored, (2, vec![2; 100]));
-                assert!(failures > 2, "{failures}");
-                return;
-            }
-            (Err(error), (epoch, values)) => {
-                assert!(error.to_string().contains("state.redb`: "), "{error}");
-                // When only the fsync failed, the file as it is now may be either.
-                assert!(epoch == 1 || epoch == 2, "{epoch}");
-                assert_eq!(values, vec![epoch as u8; 100]);
-                failures += 1;
-            }
+async fn a_checkpoint_that_fails_at_any_step_leaves_the_last_one() {
+    for fault in [Fault::Once, Fault::Full] {
+        let (_, steps) = fails_at(i64::MAX / 2, fault).await;
+        assert!(steps > 30, "{steps} steps are too few to be all of three checkpoints and their folds");
+        let mut noticed = 0;
+        for budget in 0..steps {
+            noticed += i64::from(fails_at(budget, fault).await.0);
         }
+        assert!(noticed >= steps - 6, "{noticed} of {steps}");
     }
 }
 
 #[tokio::test]
-async fn a_spill_that_fails_keeps_the_buffer() {
-    let folder = tempfile::tempdir().unwrap();
-    let left = Arc::new(AtomicI64::new(i64::MAX));
-    let (store, keyed) = faulty(folder.path(), 0, &left);
-    left.store(0, Ordering::SeqCst);
-    let error = keyed.write_many(0, 1, &all(1)).await.unwrap_err();
-    assert!(matches!(&error, StateError::Store(why) if why.contains("injected")), "{error}");
-    assert_eq!(keyed.get_many(0, &keys()).await.unwrap().values, [1; 100]);
-    drop((keyed, store));
-    assert!(matches!(RedbState::open_read_only(folder.path()), Err(ReadError::Incomplete { .. })));
-}
-
-#[test]
-fn a_store_that_cannot_be_made_leaves_none_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = Database::make(Directory::create(folder.path()).unwrap(), |path| {
-        let file = File::options().read(true).write(true).create_new(true).open(path)?;
-        redb::Builder::new().create_with_backend(Faulty { file: FileBackend::new(file)?, left: Arc::default() })
-    });
-    assert!(made.unwrap_err().to_string().contains("cannot create `"));
-    RedbState::create(folder.path(), StoreOptions::new(Quota::new("job `j`", 1 << 30))).unwrap();
+async fn a_process_that_dies_at_any_step_leaves_the_last_one() {
+    for budget in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Disk { left: AtomicI64::new(i64::MAX), fault: Fault::Full });
+        let store = store(folder.path(), &disk);
+        store.restore().await.unwrap();
+        let state = open(&store, 1);
+        checkpoint(&store, &*state, 1).await.unwrap();
+        disk.left.store(budget, Ordering::SeqCst);
+        let mut last = 1;
+        while last < 4 && checkpoint(&store, &*state, last + 1).await.is_ok() {
+            last += 1;
+        }
+        // Nothing works any more, not even closing the file in order.
+        drop((store, state));
+        let store = RedbState::open(folder.path(), options()).unwrap();
+        let restored = store.restore().await.unwrap();
+        let epoch = restored.manifest.unwrap().epoch;
+        assert!(epoch == last || epoch == last + 1, "step {budget}: {epoch} after {last}");
+        let state = open(&store, restored.next_epoch);
+        assert_eq!(state.get_many(0, &keys()).await.unwrap().values, [epoch as u8; 100], "step {budget}");
+        if last == 4 {
+            assert!(budget > 30, "{budget}");
+            return;
+        }
+    }
 }

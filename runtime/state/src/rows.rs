@@ -1,0 +1,324 @@
+//! Holds writes of one state as columns, in the order they were made, and brings them into the order of key groups.
+
+use std::sync::Arc;
+
+use wasmill_core::state::{StateError, StateOperation, Writes};
+
+/// Rows beyond this many bytes begin another segment, so that no column is ever copied for long to grow.
+const SEGMENT_BYTES: usize = 2 << 20;
+
+/// What one row does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Act {
+    /// Sets a value, or a map's entry.
+    Put = 0,
+    /// Removes a value, or a map's entry.
+    Delete = 1,
+    /// Adds an element to a list.
+    Append = 2,
+    /// Removes all that a key has.
+    Clear = 3,
+    /// Removes all that the key group has in this state: a copy of broadcast state begins anew.
+    Truncate = 4,
+}
+
+impl Act {
+    pub(crate) fn of(byte: u8) -> Option<Act> {
+        [Act::Put, Act::Delete, Act::Append, Act::Clear, Act::Truncate].into_iter().find(|act| *act as u8 == byte)
+    }
+}
+
+impl From<StateOperation> for Act {
+    fn from(operation: StateOperation) -> Act {
+        match operation {
+            StateOperation::Put => Act::Put,
+            StateOperation::Delete => Act::Delete,
+            StateOperation::Append => Act::Append,
+            StateOperation::Clear => Act::Clear,
+        }
+    }
+}
+
+/// Rows as columns: fewer than 4 GiB in each. Those of maps have map keys, those of states with a TTL an expiry; else these
+/// columns are empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) acts: Vec<Act>,
+    pub(crate) groups: Vec<u16>,
+    pub(crate) key_ends: Vec<u32>,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) map_key_ends: Vec<u32>,
+    pub(crate) map_keys: Vec<u8>,
+    pub(crate) value_ends: Vec<u32>,
+    pub(crate) values: Vec<u8>,
+    pub(crate) expires: Vec<i64>,
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row<'a> {
+    pub(crate) act: Act,
+    pub(crate) group: u16,
+    pub(crate) key: &'a [u8],
+    pub(crate) map_key: &'a [u8],
+    pub(crate) value: &'a [u8],
+    /// `None` in a state without TTL.
+    pub(crate) expires: Option<i64>,
+}
+
+fn slice<'a>(ends: &[u32], bytes: &'a [u8], i: usize) -> &'a [u8] {
+    let Some(&end) = ends.get(i) else { return &[] };
+    let start = if i == 0 { 0 } else { ends[i - 1] };
+    &bytes[start as usize..end as usize]
+}
+
+fn extend(ends: &mut Vec<u32>, bytes: &mut Vec<u8>, new_ends: &[u32], new: &[u8]) {
+    let base = bytes.len() as u32;
+    ends.extend(new_ends.iter().map(|end| base + end));
+    bytes.extend_from_slice(new);
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.acts.len()
+    }
+
+    /// Memory of all columns, about, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes = self.keys.len() + self.map_keys.len() + self.values.len();
+        bytes + self.len() * 11 + self.map_key_ends.len() * 4 + self.expires.len() * 8
+    }
+
+    pub(crate) fn row(&self, i: usize) -> Row<'_> {
+        Row {
+            act: self.acts[i],
+            group: self.groups[i],
+            key: self.key(i),
+            map_key: slice(&self.map_key_ends, &self.map_keys, i),
+            value: slice(&self.value_ends, &self.values, i),
+            expires: self.expires.get(i).copied(),
+        }
+    }
+
+    pub(crate) fn key(&self, i: usize) -> &[u8] {
+        slice(&self.key_ends, &self.keys, i)
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.len()).map(|i| self.row(i))
+    }
+
+    /// Adds a row. Map key and expiry must be given to all rows or to none.
+    pub(crate) fn push(&mut self, row: Row<'_>, is_map: bool) {
+        self.acts.push(row.act);
+        self.groups.push(row.group);
+        self.keys.extend_from_slice(row.key);
+        self.key_ends.push(self.keys.len() as u32);
+        if is_map {
+            self.map_keys.extend_from_slice(row.map_key);
+            self.map_key_ends.push(self.map_keys.len() as u32);
+        }
+        self.values.extend_from_slice(row.value);
+        self.value_ends.push(self.values.len() as u32);
+        self.expires.extend(row.expires);
+    }
+
+    fn extend(&mut self, writes: &Writes, groups: &[u16]) {
+        self.acts.extend(writes.operations.iter().map(|&operation| Act::from(operation)));
+        self.groups.extend_from_slice(groups);
+        extend(&mut self.key_ends, &mut self.keys, &writes.entries.key_ends, &writes.entries.keys);
+        extend(&mut self.map_key_ends, &mut self.map_keys, &writes.entries.map_key_ends, &writes.entries.map_keys);
+        extend(&mut self.value_ends, &mut self.values, &writes.value_ends, &writes.values);
+        self.expires.extend_from_slice(&writes.expires);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.acts.truncate(rows);
+        self.groups.truncate(rows);
+        for (ends, bytes) in [
+            (&mut self.key_ends, &mut self.keys),
+            (&mut self.map_key_ends, &mut self.map_keys),
+            (&mut self.value_ends, &mut self.values),
+        ] {
+            ends.truncate(rows);
+            bytes.truncate(ends.last().map_or(0, |&end| end as usize));
+        }
+        self.expires.truncate(rows);
+    }
+
+    /// The rows of some key groups, where rows are in the order of key groups.
+    pub(crate) fn of_groups(&self, from: u16, to: u32) -> std::ops::Range<usize> {
+        let start = self.groups.partition_point(|&group| group < from);
+        let end = self.groups.partition_point(|&group| u32::from(group) < to);
+        start..end.max(start)
+    }
+}
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowId {
+    pub(crate) segment: u32,
+    pub(crate) row: u32,
+}
+
+/// Rows in segments; what was added can be taken back.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Segments(Vec<Arc<Rows>>);
+
+impl Segments {
+    /// The segments, for whoever writes them out. They do not change any more once nothing more is added.
+    pub(crate) fn all(&self) -> &[Arc<Rows>] {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|rows| rows.bytes()).sum()
+    }
+
+    pub(crate) fn row(&self, id: RowId) -> Row<'_> {
+        self.0[id.segment as usize].row(id.row as usize)
+    }
+
+    pub(crate) fn key(&self, id: RowId) -> &[u8] {
+        self.0[id.segment as usize].key(id.row as usize)
+    }
+
+    /// One past the last row.
+    pub(crate) fn end(&self) -> RowId {
+        match self.0.last() {
+            Some(last) => RowId { segment: self.0.len() as u32 - 1, row: last.len() as u32 },
+            None => RowId::default(),
+        }
+    }
+
+    /// All rows from `start` on, in order.
+    pub(crate) fn from(&self, start: RowId) -> impl Iterator<Item = (RowId, Row<'_>)> {
+        let segments = (start.segment..).zip(self.0.get(start.segment as usize..).unwrap_or_default());
+        segments.flat_map(move |(segment, rows)| {
+            let first = if segment == start.segment { start.row } else { 0 };
+            (first..rows.len() as u32).map(move |row| (RowId { segment, row }, rows.row(row as usize)))
+        })
+    }
+
+    /// Adds rows that are stored already.
+    pub(crate) fn push(&mut self, rows: Arc<Rows>) {
+        self.0.push(rows);
+    }
+
+    /// The segment that takes `bytes` more.
+    fn room(&mut self, bytes: usize) -> &mut Rows {
+        let full = |rows: &Arc<Rows>| rows.len() > 0 && rows.bytes() + bytes > SEGMENT_BYTES;
+        if self.0.last().is_none_or(full) {
+            self.0.push(Arc::default());
+        }
+        let last = self.0.len() - 1;
+        // Shared only while what has been cut is written out; then nothing is added any more.
+        Arc::make_mut(&mut self.0[last])
+    }
+
+    /// Adds writes, which have been verified; `groups` are the key groups of their keys.
+    pub(crate) fn extend(&mut self, writes: &Writes, groups: &[u16]) {
+        let bytes = writes.entries.keys.len() + writes.entries.map_keys.len() + writes.values.len() + groups.len() * 23;
+        self.room(bytes).extend(writes, groups);
+    }
+
+    /// Adds one row.
+    pub(crate) fn add(&mut self, row: Row<'_>, is_map: bool) {
+        self.room(row.key.len() + row.map_key.len() + row.value.len() + 23).push(row, is_map);
+    }
+
+    /// Forgets all rows from `end` on.
+    pub(crate) fn truncate(&mut self, end: RowId) {
+        self.0.truncate(end.segment as usize + 1);
+        if let Some(last) = self.0.get_mut(end.segment as usize) {
+            Arc::make_mut(last).truncate(end.row as usize);
+            if end == RowId::default() {
+                self.0.clear();
+            }
+        }
+    }
+}
+
+/// Rows of several segments in the order of key groups, within one as they were made, in pieces of about `bytes` bytes.
+pub(crate) fn by_group(segments: &[Arc<Rows>], is_map: bool, bytes: usize) -> Vec<Rows> {
+    // A stable counting sort.
+    let groups = || segments.iter().flat_map(|rows| rows.groups.iter().copied());
+    let Some(highest) = groups().max() else { return Vec::new() };
+    let lowest = groups().min().unwrap_or(0);
+    let mut starts = vec![0u32; usize::from(highest - lowest) + 2];
+    groups().for_each(|group| starts[usize::from(group - lowest) + 1] += 1);
+    (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
+    let total = *starts.last().unwrap_or(&0);
+    let mut order = vec![RowId::default(); total as usize];
+    for (segment, rows) in (0u32..).zip(segments) {
+        for (row, group) in (0u32..).zip(&rows.groups) {
+            let at = &mut starts[usize::from(group - lowest)];
+            order[*at as usize] = RowId { segment, row };
+            *at += 1;
+        }
+    }
+    let mut pieces = vec![Rows::default()];
+    for id in order {
+        let row = segments[id.segment as usize].row(id.row as usize);
+        let last = pieces.len() - 1;
+        let size = row.key.len() + row.map_key.len() + row.value.len();
+        if pieces[last].len() > 0 && pieces[last].bytes() + size > bytes {
+            pieces.push(Rows::default());
+        }
+        let last = pieces.len() - 1;
+        pieces[last].push(row, is_map);
+    }
+    pieces
+}
+
+/// What is wrong with a write that the contract forbids.
+pub(crate) fn contract(message: impl ToString) -> StateError {
+    StateError::Contract(message.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(group: u16, key: &'static [u8]) -> Row<'static> {
+        Row { act: Act::Put, group, key, map_key: &[], value: b"v", expires: None }
+    }
+
+    #[test]
+    fn groups_are_put_in_order_and_rows_of_a_group_are_not() {
+        let mut segments = Segments::default();
+        for (group, key) in [(3, b"a"), (1, b"b"), (3, b"c"), (0, b"d"), (1, b"e")] {
+            segments.add(row(group, key), false);
+        }
+        let pieces = by_group(segments.all(), false, 1 << 20);
+        let found: Vec<_> = pieces[0].rows().map(|row| (row.group, row.key[0])).collect();
+        assert_eq!(found, [(0, b'd'), (1, b'b'), (1, b'e'), (3, b'a'), (3, b'c')]);
+        assert_eq!(pieces[0].of_groups(1, 3), 1..3);
+        assert_eq!(pieces[0].of_groups(2, 3), 3..3);
+        // A piece is full when another row does not fit, but has one row at least.
+        assert_eq!(by_group(segments.all(), false, 1).len(), 5);
+        assert!(by_group(&[], false, 1).is_empty());
+    }
+
+    #[test]
+    fn what_was_added_is_taken_back() {
+        let mut segments = Segments::default();
+        let empty = segments.end();
+        segments.add(row(1, b"a"), false);
+        let (mark, before) = (segments.end(), segments.clone());
+        segments.add(row(2, b"b"), false);
+        let mut other = segments.clone();
+        other.push(Arc::new(before.all()[0].as_ref().clone()));
+        for mut segments in [segments, other] {
+            segments.truncate(mark);
+            assert_eq!(segments.all(), before.all());
+            segments.truncate(empty);
+            assert!(segments.is_empty() && segments.end() == empty);
+        }
+    }
+}

@@ -25,6 +25,7 @@ pub mod commands;
 pub mod components;
 pub mod exit;
 pub mod format;
+mod interrupts;
 pub mod job;
 pub mod logging;
 pub mod progress;

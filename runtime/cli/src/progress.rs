@@ -8,7 +8,7 @@ use std::time::Duration;
 pub use live::Live;
 pub use report::{Ending, OperatorMetrics, report};
 use wasmill_core::{graph::Role, status::StatusSnapshot};
-use wasmill_engine::{NodeProgress, Progress};
+use wasmill_engine::{CheckpointProgress, NodeProgress, Progress};
 
 use crate::format;
 
@@ -86,6 +86,36 @@ pub fn total(node: &NodeProgress) -> StatusSnapshot {
     node.subtasks.iter().copied().reduce(StatusSnapshot::plus).unwrap_or_default()
 }
 
+/// How checkpoints and restarts fare, in one line; `None` where there is nothing to say of them yet.
+pub fn checkpoints(checkpoints: &CheckpointProgress) -> Option<String> {
+    let CheckpointProgress { attempt, restored, completed, failed, last, dead_letters, .. } = checkpoints;
+    let mut parts = Vec::new();
+    if *completed > 0 || *failed > 0 {
+        parts.push(format!("{} completed", format::count(*completed)));
+    }
+    if *failed > 0 {
+        parts.push(format!("{} failed", format::count(*failed)));
+    }
+    if let Some(last) = last {
+        let (duration, bytes) = (format::duration(last.duration), format::bytes(last.bytes));
+        parts.push(format!("the last, {}, took {duration} and wrote {bytes}", last.epoch));
+    }
+    if let Some(epoch) = restored {
+        parts.push(format!("restored from {epoch}"));
+    }
+    if *attempt > 1 {
+        parts.push(format!("attempt {attempt}"));
+    }
+    let mut lines = Vec::new();
+    if !parts.is_empty() {
+        lines.push(format!("checkpoints: {}", parts.join(", ")));
+    }
+    if *dead_letters > 0 {
+        lines.push(format!("dead letters: {}", format::count(*dead_letters)));
+    }
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
 /// Rows that operators emitted on outputs that go nowhere, a line an operator that has any.
 pub fn unconnected(progress: &Progress) -> Vec<String> {
     let lines = progress.nodes.iter().map(|node| (node, total(node).records_unconnected));
@@ -109,6 +139,8 @@ fn clip(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use wasmill_engine::CheckpointStats;
+
     use super::*;
 
     pub(crate) fn snapshot(records: (u64, u64), times: (u64, u64, u64), watermark: i64) -> StatusSnapshot {
@@ -127,12 +159,14 @@ pub(crate) mod tests {
         let done = StatusSnapshot { finished: 1, ..snapshot((0, 1500), (1, 1, 2), i64::MAX) };
         let node = |id: &str, role, subtasks| NodeProgress { id: id.to_string(), role, subtasks };
         Progress {
+            checkpoints: Default::default(),
             elapsed: Duration::from_millis(2000),
             nodes: vec![
                 node("lines", Role::Source, vec![done, snapshot((0, 500), (1, 3, 0), 1_700_000_000_000)]),
                 node("count", Role::Operator, vec![snapshot((2000, 7), (0, 0, 0), i64::MIN)]),
                 node("out", Role::Sink, vec![snapshot((7, 0), (1, 99, 0), 0)]),
             ],
+            checkpoints: CheckpointProgress { attempt: 1, ..CheckpointProgress::default() },
         }
     }
 
@@ -156,6 +190,24 @@ out           1           7                3.50/s    1%   99%             0%  19
         let table = table(&now, Some(&before));
         let line: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(line, ["out", "1", "107", "200/s", "75%", "25%", "0%", "1970-01-01T00:00:00.000Z"]);
+    }
+
+    #[test]
+    fn checkpoints_are_told_in_one_line() {
+        let mut now = progress().checkpoints;
+        assert_eq!(checkpoints(&now), None, "nothing happened yet");
+        (now.completed, now.failed, now.attempt, now.restored) = (1200, 1, 3, Some(9));
+        now.last = Some(CheckpointStats {
+            epoch: 1209,
+            duration: Duration::from_millis(34),
+            bytes: 2048,
+            ..CheckpointStats::default()
+        });
+        let line = "checkpoints: 1,200 completed, 1 failed, the last, 1209, took 34.0 ms and wrote 2.00 KiB, restored from 9, \
+                    attempt 3";
+        assert_eq!(checkpoints(&now).unwrap(), line);
+        now.dead_letters = 5;
+        assert_eq!(checkpoints(&now).unwrap(), format!("{line}; dead letters: 5"));
     }
 
     #[test]

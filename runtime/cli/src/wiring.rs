@@ -1,13 +1,17 @@
 //! Makes of a checked job what the engine runs: this is where host, connectors, state and engine meet.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use wasmill_core::{
     JobName, OperatorFactory, Quota,
     graph::{NodeId, Role},
     state::StateError,
 };
-use wasmill_engine::{Job, Settings, SystemClock};
+use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SystemClock};
 use wasmill_state::{RedbState, StoreOptions};
 
 use crate::{checked::Checked, job::Engine};
@@ -23,9 +27,10 @@ pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, Stat
     let store = StoreOptions {
         cache_bytes: job.state.store_cache_bytes,
         buffer_bytes: job.state.write_buffer_bytes,
+        keep: 1,
         quota: quota.clone(),
     };
-    let state = Arc::new(RedbState::create(directory, store)?);
+    let state = Arc::new(RedbState::open(directory, store)?);
     let graph = resolved.graph;
     let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Operator);
     let operators: BTreeMap<NodeId, Arc<dyn OperatorFactory>> = nodes
@@ -41,6 +46,11 @@ pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, Stat
         clock: Arc::new(SystemClock),
         quota,
         settings: settings(&job.engine),
+        checkpoints: CheckpointSettings::default(),
+        restart: RestartStrategy::None,
+        dead_letters: BTreeSet::new(),
+        allow_dropped_state: false,
+        crash: None,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Runs a job to its end.
 
 mod follow;
-mod interrupts;
 
 use std::{
     io::{self, IsTerminal},

@@ -7,7 +7,7 @@ use terminal_size::{Width, terminal_size_of};
 use tokio::task::JoinHandle;
 use wasmill_engine::{Handle, Progress};
 
-use super::{clip, table};
+use super::{checkpoints, clip, table};
 use crate::{format, talk::Talk};
 
 /// How often the table is drawn anew.
@@ -55,7 +55,8 @@ async fn follow(bar: ProgressBar, job: String, handle: Handle) {
 }
 
 fn frame(job: &str, now: &Progress, before: Option<&Progress>) -> String {
-    format!("{job}: running for {}\n{}", format::duration(now.elapsed), table(now, before))
+    let checkpoints = checkpoints(&now.checkpoints).unwrap_or_default();
+    format!("{job}: running for {}\n{}{checkpoints}", format::duration(now.elapsed), table(now, before))
 }
 
 #[cfg(test)]
@@ -66,5 +67,12 @@ mod tests {
     fn a_frame_says_which_job_and_for_how_long() {
         let frame = frame("words", &progress(), None);
         assert!(frame.starts_with("words: running for 2.00 s\nnode   subtasks"), "{frame}");
+    }
+
+    #[test]
+    fn checkpoints_stand_below_the_table() {
+        let mut now = progress();
+        now.checkpoints.completed = 3;
+        assert_eq!(frame("words", &now, None).lines().last(), Some("checkpoints: 3 completed"));
     }
 }

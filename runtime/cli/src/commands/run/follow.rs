@@ -6,10 +6,10 @@ use anyhow::Context;
 use wasmill_connectors::stdout::STDOUT_CLOSED;
 use wasmill_engine::{Cause, Handle, Job, JobError, Progress, Summary};
 
-use super::interrupts::Interrupts;
 use crate::{
     exit::{Exit, Failure, Outcome, StdoutClosed},
     format,
+    interrupts::Interrupts,
     progress::{self, Ending, Live, OperatorMetrics},
     talk::{self, Talk},
 };
@@ -70,7 +70,12 @@ fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: 
     };
     match result {
         Ok(summary) => {
-            let ending = if summary.cancelled { Ending::Cancelled } else { Ending::Finished };
+            let ending = match &summary {
+                Summary { cancelled: true, .. } => Ending::Cancelled,
+                Summary { stopped: true, .. } => Ending::Stopped,
+                Summary { already_finished: true, .. } => Ending::AlreadyFinished,
+                _ => Ending::Finished,
+            };
             summarize(name, &summary, talk);
             if shown.json {
                 talk::print(&report(&ending, &summary.progress, &summary.targets))?;

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Ctrl-C and, on Unix, SIGTERM. While this lives they do not end the process by themselves.
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -12,7 +12,7 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// Takes the signals. To be called within a tokio runtime.
-    pub(super) fn new() -> io::Result<Interrupts> {
+    pub(crate) fn new() -> io::Result<Interrupts> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +23,7 @@ impl Interrupts {
     }
 
     /// Waits for the next one. May be dropped while it waits.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -100,7 +100,7 @@ impl Source {
             (start $start)
             (func $describe (export "{GUEST}#describe") (param i32 i32) (result i32) {describe})
             (func $open (export "{GUEST}#open")
-              (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i64 i64 i32 i32 i32) (result i32) {open})
+              (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i64 i64 i32 i32 i32 i32) (result i32) {open})
             (func $process (export "{GUEST}#process") (param $p i32) (result i32) {process})
             (func (export "cabi_post_{GUEST}#process") (param i32) (global.set $heap (i32.const 65536)))
             (func (export "{GUEST}#on-timers")

@@ -314,7 +314,7 @@ exports
         let mut inspection = inspection();
         assert!(inspection.verdict().is_ok());
         if let Ok(description) = &mut inspection.description {
-            description.states[0].ttl = Some(TimeToLive { milliseconds: 1, domain: TimeDomain::EventTime });
+            description.states[0].ttl = Some(TimeToLive { milliseconds: 0, domain: TimeDomain::EventTime });
         }
         assert_eq!(inspection.verdict().unwrap_err().exit, Exit::Invalid);
         inspection.description = Err(HostError::CoreModule { path: PathBuf::from("m.wasm") });

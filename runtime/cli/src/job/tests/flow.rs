@@ -1,8 +1,9 @@
 //! What is wrong between nodes, once their components are described.
 
 use wasmill_core::{
-    description::{StateDescription, StateKind, StateScope},
+    description::{StateDescription, StateKind, StateScope, TimeToLive},
     graph::{Edge, Exchange},
+    time::TimeDomain,
 };
 
 use super::*;
@@ -311,10 +312,10 @@ fn what_a_component_describes_can_be_refused() {
         map_key: Codec::default(),
         value: Codec::default(),
         schema_version: 1,
-        ttl: None,
+        ttl: Some(TimeToLive { milliseconds: 0, domain: TimeDomain::EventTime }),
     };
     let a = Description { states: vec![state], ..any(&["in!"], &[]) };
-    let expected = r#"error: the component of `a` cannot run: its state `seen` is a list: only value state is supported yet
+    let expected = r#"error: the component of `a` cannot run: its state `seen` has a time to live of 0 ms
  --> job.toml:7:13
   |
 7 | component = "a.wasm"

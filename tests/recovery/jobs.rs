@@ -68,7 +68,8 @@ impl Case {
             assert!(attempt < 300, "{}: it does not get through after {kills} kills", self.job);
             let mut child = self.command(folder.path(), parallelism[attempt % parallelism.len()]).spawn().unwrap();
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let patience = Duration::from_millis(20 + (random >> 33) % 60);
+            // Longer each time: a machine that is busy must get through as well.
+            let patience = Duration::from_millis(20 + (random >> 33) % 60 + 3 * attempt as u64);
             let since = Instant::now();
             let ended = loop {
                 match child.try_wait().unwrap() {

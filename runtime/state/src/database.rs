@@ -1,7 +1,7 @@
 //! Opens redb and runs transactions on it; holds the names of tables. Every call blocks on the disk.
 
 use std::{
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -9,7 +9,10 @@ use std::{
 use redb::{Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use wasmill_core::state::StateError;
 
-use crate::layout::{self, FORMAT_VERSION};
+use crate::{
+    directory::sync_folder,
+    layout::{self, FORMAT_VERSION},
+};
 
 /// Entries by stored key, as at a checkpoint that is kept, or on their way there.
 pub(crate) const BASE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("base");
@@ -88,8 +91,28 @@ impl Database {
     /// Opens a database as `open` does.
     pub(crate) fn with(path: PathBuf, open: Open) -> Result<Database, StateError> {
         let database = Database { path, open, redb: RwLock::new(None) };
+        database.make()?;
         database.reopen()?;
         Ok(database)
+    }
+
+    /// Makes the file if there is none: aside, since redb writes a new file in several steps, and a process that dies
+    /// between them would leave one that nobody can open.
+    fn make(&self) -> Result<(), StateError> {
+        let failed = |error: io::Error| self.failed("create", &redb::Error::Io(error));
+        if self.path.try_exists().map_err(failed)? {
+            return Ok(());
+        }
+        let unfinished = self.path.with_extension("new");
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let made = (self.open)(&unfinished).map_err(|error| self.failed("create", &error.into()))?;
+        // Closed, all of it is durable.
+        drop(made);
+        fs::rename(&unfinished, &self.path).map_err(failed)?;
+        self.path.parent().map_or(Ok(()), sync_folder).map_err(failed)
     }
 
     /// Opens it anew: after an error of the disk redb does nothing any more.

@@ -29,6 +29,7 @@ enum Step {
     AppendExpiring(u8, u8),
     Clear(u32, u8),
     Broadcast(u8, u8),
+    Unbroadcast(u8),
     Timer(u8, u8, bool),
     /// A call whose writes are forgotten.
     Undone(u8),
@@ -38,13 +39,15 @@ enum Step {
     Cut,
     Hand(u8),
     Commit,
+    /// A whole checkpoint, and all that is to be done after it.
+    Checkpoint,
     Work(u8),
     Crash(u32),
     Savepoint(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let key = || 0u8..12;
+    let key = || 0u8..8;
     let entry = || (prop_oneof![Just(VALUE), Just(MAP), Just(EXPIRING)], key(), 0u8..4);
     let step = prop_oneof![
         8 => (entry(), any::<u8>()).prop_map(|((s, k, m), v)| Step::Put(s, k, m, v)),
@@ -54,6 +57,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (key(), any::<u8>()).prop_map(|(k, v)| Step::AppendExpiring(k, v)),
         2 => (prop_oneof![Just(LIST), Just(MAP)], key()).prop_map(|(s, k)| Step::Clear(s, k)),
         2 => (key(), any::<u8>()).prop_map(|(k, v)| Step::Broadcast(k, v)),
+        1 => key().prop_map(Step::Unbroadcast),
+        3 => Just(Step::Checkpoint),
         3 => (key(), 0u8..6, any::<bool>()).prop_map(|(k, t, on)| Step::Timer(k, t, on)),
         1 => key().prop_map(Step::Undone),
         3 => Just(Step::Compare),
@@ -267,6 +272,18 @@ impl Life {
                 }
                 self.now.entries.insert((BROADCAST, b"all".to_vec(), vec![k]), (vec![v], 0));
             }
+            Step::Unbroadcast(k) => {
+                let writes = one(BROADCAST, StateOperation::Delete, (b"all", &[k]), b"", 0);
+                for subtask in &self.subtasks {
+                    subtask.write_many(BROADCAST, self.epoch, &writes).await.unwrap();
+                }
+                self.now.entries.remove(&(BROADCAST, b"all".to_vec(), vec![k]));
+            }
+            Step::Checkpoint => {
+                for step in [Step::Hand(255), Step::Commit, Step::Cut, Step::Hand(255), Step::Commit, Step::Work(255)] {
+                    Box::pin(self.step(&step)).await;
+                }
+            }
             Step::Timer(k, t, on) => {
                 let timer = (key(k), i64::from(t) - 2);
                 let mut changes = TimerChanges::default();
@@ -292,6 +309,8 @@ impl Life {
                     subtask.write_many(state, self.epoch, &writes).await.unwrap();
                 }
                 assert_eq!(get(subtask, &key).await.unwrap(), b"undone", "the call itself sees it");
+                assert_eq!(scan(subtask, MAP, &key).await, []);
+                assert!(get_entry(subtask, LIST, &key, b"").await.unwrap().ends_with(b"undone"));
                 subtask.end_call(false);
             }
             Step::Compare => self.compare().await,

@@ -404,3 +404,62 @@ fn pages_for_a_migration_hold_everything_once() {
         assert_eq!(get(&*state, &[7]).await.unwrap(), b"new!");
     });
 }
+
+/// Appending is not idempotent by itself: a list that is folded half-way must neither lose elements nor have them twice, for
+/// those who read meanwhile and for those who fold it again after a crash.
+#[test]
+fn a_fold_that_is_cut_short_changes_no_list() {
+    const KEYS: u32 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..KEYS).map(u32::to_be_bytes).collect();
+    let names: Vec<&[u8]> = names.iter().map(|name| &name[..]).collect();
+    let append = |element: u8| Writes {
+        operations: vec![StateOperation::Append; KEYS as usize],
+        entries: keys(&names),
+        value_ends: (1..=KEYS).collect(),
+        values: vec![element; KEYS as usize],
+        expires: vec![],
+    };
+    let check = async |state: &dyn KeyedState, elements: &[u8], when: &str| {
+        let values = state.get_many(LIST, &keys(&names)).await.unwrap();
+        let expected = list(&elements.chunks(1).collect::<Vec<_>>());
+        assert!((0..KEYS as usize).all(|i| values.get(i) == Some(&expected[..])), "{when}");
+    };
+    run(async {
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        state.write_many(LIST, 1, &append(1)).await.unwrap();
+        hand_over(&*state, 1);
+        store.commit(manifest(1, 1, 0)).await.unwrap();
+        while store.work().await.unwrap() {}
+        state.write_many(LIST, 2, &append(2)).await.unwrap();
+        hand_over(&*state, 2);
+        store.commit(manifest(2, 1, 0)).await.unwrap();
+        // It begins, and does a part.
+        assert!(store.work().await.unwrap() && store.work().await.unwrap());
+        check(&*state, &[1, 2], "while it is being folded").await;
+        state.write_many(LIST, 3, &append(3)).await.unwrap();
+        check(&*state, &[1, 2, 3], "with a later element").await;
+        hand_over(&*state, 3);
+        // What was folded in part becomes durable with the next checkpoint.
+        store.commit(manifest(3, 1, 0)).await.unwrap();
+    });
+    run(async {
+        let (store, state, _) = single(folder.path(), options(0, 1)).await;
+        check(&*state, &[1, 2, 3], "after a crash").await;
+        while store.work().await.unwrap() {}
+        check(&*state, &[1, 2, 3], "folded again").await;
+    });
+}
+
+/// redb makes a file in several steps; one that is not finished is no store.
+#[test]
+fn a_process_that_dies_while_it_makes_the_store_leaves_none() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("state.new"), b"half of a head").unwrap();
+    run(async {
+        let (store, _, epoch) = single(folder.path(), options(0, 1)).await;
+        assert_eq!(epoch, 1);
+        drop(store);
+    });
+    assert!(!folder.path().join("state.new").exists());
+}

@@ -2,10 +2,14 @@
 //! snapshot and running the test with `INSTA_UPDATE=always`.
 
 mod check;
+mod control;
+mod crash;
 mod help;
 mod new;
 mod plan;
+mod resume;
 mod run;
+mod state;
 
 use std::process::Command;
 

@@ -90,7 +90,8 @@ format = "json"
 input = "lines"
 "#;
     std::fs::write(folder.path().join("job.toml"), job).unwrap();
-    let ended = wasmill_tests::run(wasmill().args(["run", "job.toml"]).current_dir(folder.path()));
+    let once = ["run", "job.toml", "--set", "restart.strategy=none"];
+    let ended = wasmill_tests::run(wasmill().args(once).current_dir(folder.path()));
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     for expected in ["`fails`", "`lines`", "bad.jsonl", "2"] {
         assert!(ended.stderr.contains(expected), "{expected} is not in: {}", ended.stderr);

@@ -14,9 +14,7 @@ use wasmill_core::{
     sink::Committable,
     source::{BatchLimit, ConnectorError, SourceEvent},
 };
-use wasmill_engine::{
-    CheckpointSettings, Job, JobError, RestartStrategy, Settings, SourceSpec, Summary, SystemClock,
-};
+use wasmill_engine::{CheckpointSettings, Job, JobError, RestartStrategy, Settings, SourceSpec, Summary, SystemClock};
 use wasmill_host::{Component, ComponentOperator, HostError, Limits, OperatorSettings, Runtime, RuntimeOptions};
 use wasmill_tests::built;
 

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::{
-    commands::{Build, Check, Completions, Inspect, New, Plan, Run, Schema},
+    commands::{Build, Check, Completions, Inspect, New, Plan, Run, Savepoint, Schema, State, Stop, Test},
     exit::Outcome,
     talk::{Color, Talk},
 };
@@ -29,6 +29,7 @@ Examples:
   wasmill build my-operator            build it to my-operator/my-operator.wasm
   wasmill check my-operator/job.toml   find everything that is wrong with a job
   wasmill run my-operator/job.toml     run it
+  wasmill test my-operator/job.toml    prove that its result survives crashes
 
 `wasmill --help` lists exit codes and environment variables, `wasmill help COMMAND` teaches a command.";
 
@@ -41,6 +42,9 @@ Examples:
   wasmill check my-operator/job.toml   find everything that is wrong with a job
   wasmill plan my-operator/job.toml    show its logical and its parallel graph
   wasmill run my-operator/job.toml     run it
+  wasmill run job.toml --state-dir s   run it, or go on where the last run ended
+  wasmill stop job.toml --state-dir s  end it so that it can go on
+  wasmill test my-operator/job.toml    prove that its result survives crashes
 
 Results and descriptions go to standard output, all talk to standard error.
 
@@ -85,6 +89,10 @@ pub enum Command {
     Check(Check),
     Plan(Plan),
     Run(Run),
+    Savepoint(Savepoint),
+    Stop(Stop),
+    Test(Test),
+    State(State),
     Schema(Schema),
     Completions(Completions),
 }
@@ -102,6 +110,10 @@ impl Command {
             Command::Check(command) => command.run(talk),
             Command::Plan(command) => command.run(talk),
             Command::Run(command) => command.run(talk),
+            Command::Savepoint(command) => command.run(talk),
+            Command::Stop(command) => command.run(talk),
+            Command::Test(command) => command.run(talk),
+            Command::State(command) => command.run(talk),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

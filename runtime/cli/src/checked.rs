@@ -39,7 +39,11 @@ impl Checked {
             Failure::new(Exit::Invalid, anyhow::anyhow!("`{}` cannot run: {tally}", path.display()))
         };
         let job = Job::read(path, overrides).map_err(refuse)?;
-        let instances = job.operators.iter().map(|operator| operator.place.parallelism).fold(0, u32::saturating_add);
+        // To bury a record an instance is made while the one that failed still lives.
+        let instances = job.operators.iter().map(|operator| {
+            operator.place.parallelism.saturating_mul(if operator.dead_letter { 2 } else { 1 })
+        });
+        let instances = instances.fold(0, u32::saturating_add);
         let runtime = components::runtime(instances).map_err(|error| Failure::new(Exit::Failed, error))?;
         let loaded = components::load_all(&runtime, job.components());
         for (path, Loaded { component, loaded_in }) in
@@ -57,7 +61,7 @@ impl Checked {
 }
 
 /// Tells problems as compilers do, those that are only warnings unless it is quiet.
-fn tell(problems: &[Problem], talk: &Talk) {
+pub(crate) fn tell(problems: &[Problem], talk: &Talk) {
     for problem in problems.iter().filter(|problem| problem.is_error() || !talk.quiet) {
         talk.write(&format!("{}\n", problem.render(talk.color)));
     }

@@ -10,6 +10,9 @@
 //! - [`job`]: the job file, what can be wrong with it, and its plan.
 //! - [`checked`]: whether a job can run; [`components`]: loads what it names; `wiring`: makes an engine's job of it all.
 //! - [`template`]: the projects that `wasmill new` makes.
+//! - `control`: how a command talks to a running job.
+//! - `crash_test`: crashes a job again and again and compares; [`crash`]: ends the process where it says.
+//! - `state_directory`: where a job's state is, and what a run begins from.
 //! - [`mod@format`], [`progress`]: how figures and a running job are shown.
 //! - [`exit`], [`talk`], [`logging`]: exit codes, standard output and standard error.
 //!
@@ -23,12 +26,16 @@ pub mod args;
 pub mod checked;
 pub mod commands;
 pub mod components;
+mod control;
+pub mod crash;
+mod crash_test;
 pub mod exit;
 pub mod format;
 mod interrupts;
 pub mod job;
 pub mod logging;
 pub mod progress;
+mod state_directory;
 pub mod talk;
 pub mod template;
 mod wiring;

@@ -159,7 +159,6 @@ pub(crate) mod tests {
         let done = StatusSnapshot { finished: 1, ..snapshot((0, 1500), (1, 1, 2), i64::MAX) };
         let node = |id: &str, role, subtasks| NodeProgress { id: id.to_string(), role, subtasks };
         Progress {
-            checkpoints: Default::default(),
             elapsed: Duration::from_millis(2000),
             nodes: vec![
                 node("lines", Role::Source, vec![done, snapshot((0, 500), (1, 3, 0), 1_700_000_000_000)]),

@@ -11,31 +11,43 @@ use wasmill_core::{
     graph::{NodeId, Role},
     state::StateError,
 };
-use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SystemClock};
+use wasmill_engine::{CheckpointSettings, Job, Settings, SystemClock};
 use wasmill_state::{RedbState, StoreOptions};
 
-use crate::{checked::Checked, job::Engine};
+use crate::{
+    checked::Checked,
+    job::{Checkpoint, Engine},
+    state_directory::Beginning,
+};
 
-/// The engine's job, with its state in `directory`.
+/// The engine's job, with its state in `directory`, which begins as `beginning` says.
 ///
 /// # Errors
 /// When the state store cannot be made there.
-pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, StateError> {
+pub(crate) fn engine_job(checked: Checked, directory: &Path, beginning: &Beginning) -> Result<Job, StateError> {
     let Checked { job, resolved, operators } = checked;
     let name = JobName::local(&job.name);
     let quota = Quota::new(name.to_string(), job.engine.memory);
     let store = StoreOptions {
         cache_bytes: job.state.store_cache_bytes,
         buffer_bytes: job.state.write_buffer_bytes,
-        keep: 1,
+        keep: size(job.checkpoint.keep.into()),
         quota: quota.clone(),
     };
-    let state = Arc::new(RedbState::open(directory, store)?);
+    let state = Arc::new(match beginning {
+        Beginning::Newest => RedbState::open(directory, store)?,
+        Beginning::Fresh => RedbState::create(directory, store)?,
+        Beginning::Savepoint(folder) => RedbState::from_savepoint(folder, directory, store)?,
+    });
     let graph = resolved.graph;
     let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Operator);
     let operators: BTreeMap<NodeId, Arc<dyn OperatorFactory>> = nodes
         .filter_map(|(id, node)| Some((id, operators.get(&node.id)?.clone() as Arc<dyn OperatorFactory>)))
         .collect();
+    let dead_letters = job.operators.iter().filter(|operator| operator.dead_letter);
+    let dead_letters: BTreeSet<&str> = dead_letters.map(|operator| operator.place.id.as_str()).collect();
+    let dead_letters = graph.nodes.iter().enumerate().filter(|(_, node)| dead_letters.contains(node.id.as_str()));
+    let dead_letters: BTreeSet<NodeId> = dead_letters.map(|(id, _)| id).collect();
     Ok(Job {
         name,
         graph,
@@ -46,16 +58,28 @@ pub(crate) fn engine_job(checked: Checked, directory: &Path) -> Result<Job, Stat
         clock: Arc::new(SystemClock),
         quota,
         settings: settings(&job.engine),
-        checkpoints: CheckpointSettings::default(),
-        restart: RestartStrategy::None,
-        dead_letters: BTreeSet::new(),
+        checkpoints: checkpoints(&job.checkpoint),
+        restart: job.restart,
+        dead_letters,
         allow_dropped_state: false,
         crash: None,
     })
 }
 
+fn size(of: u64) -> usize {
+    usize::try_from(of).unwrap_or(usize::MAX)
+}
+
+fn checkpoints(checkpoint: &Checkpoint) -> CheckpointSettings {
+    CheckpointSettings {
+        interval: checkpoint.interval,
+        timeout: checkpoint.timeout,
+        min_pause: checkpoint.min_pause,
+        tolerated_failures: checkpoint.tolerated_failures,
+    }
+}
+
 fn settings(engine: &Engine) -> Settings {
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Settings {
         batch_bytes: size(engine.batch_bytes),
         batch_rows: size(engine.batch_rows.into()),
@@ -77,5 +101,6 @@ mod tests {
     fn the_defaults_of_the_job_file_are_the_engines() {
         let job = Job::parse(Path::new("job.toml"), "name = \"a\"", &Overrides::default()).unwrap();
         assert_eq!(settings(&job.engine), Settings::default());
+        assert_eq!(checkpoints(&job.checkpoint), CheckpointSettings::default());
     }
 }

@@ -333,6 +333,11 @@ impl Run<'_> {
             (progress.pending, progress.last) = (None, Some(stats));
             progress.completed += 1;
         }
+        if finished {
+            // There will be no later one: this is what everybody waited for.
+            self.serving.append(&mut self.asked);
+            self.serving.append(&mut self.at_end);
+        }
         let stop = self.answer(epoch).await;
         self.work();
         Ok(match (finished, stop) {

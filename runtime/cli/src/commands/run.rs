@@ -4,7 +4,7 @@ mod follow;
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context;
@@ -12,7 +12,9 @@ use clap::Args;
 use follow::{Shown, follow};
 
 use crate::{
+    crash,
     exit::{Exit, Failure, Outcome},
+    state_directory::{StateDirectory, Wanted},
     talk::Talk,
     wiring,
 };
@@ -20,11 +22,18 @@ use crate::{
 /// Run a job to its end
 ///
 /// The job is checked first, as by `wasmill check`. On a terminal a table follows it; at the end a summary goes to
-/// standard error. Ctrl-C cancels: nothing is committed then. A second Ctrl-C exits at once.
+/// standard error. Ctrl-C cancels: what checkpoints committed stays, nothing is committed after. A second Ctrl-C exits
+/// at once.
+///
+/// With a state directory a job outlives its process: the next run goes on from the newest checkpoint there, however the
+/// last one ended. A job that had finished is not run again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wasmill run job.toml
+  wasmill run job.toml --state-dir state          go on from the checkpoint in `state`, if there is one
+  wasmill run job.toml --state-dir state --fresh  begin anew
+  wasmill run job.toml --state-dir new --from-savepoint before-upgrade
   wasmill run job.toml --parallelism 4
   wasmill run job.toml --set source.lines.path=other.txt
   wasmill run job.toml --quiet --json > report.json")]
@@ -35,13 +44,26 @@ pub struct Run {
     /// Print a report as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
-    /// Folder for the job's state; without it, that of the job file, else one that is removed at the end
+    /// Folder for the job's state and checkpoints; without it, that of the job file, else one that is removed at the end
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Begin anew: remove the checkpoints in the state directory
+    #[arg(long, conflicts_with = "resume")]
+    pub fresh: bool,
+    /// Refuse to run if there is no checkpoint to go on from
+    #[arg(long)]
+    pub resume: bool,
+    /// Begin from the savepoint in this folder, which stays as it is
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub from_savepoint: Option<PathBuf>,
+    /// Go on although the checkpoint has state that the job has no operator or declaration for any more: that state is lost
+    #[arg(long)]
+    pub allow_dropped_state: bool,
 }
 
 impl Run {
     pub(crate) fn run(self, talk: &Talk) -> Outcome {
+        let crash = crash::from_environment()?;
         let checked = self.job.check(talk)?;
         let to_stdout =
             checked.job.sinks.iter().find(|sink| sink.connector == "stdout").map(|sink| sink.place.id.clone());
@@ -53,57 +75,23 @@ impl Run {
         // A table and rows on one terminal would write over each other.
         let live = talk.is_live() && !(to_stdout.is_some() && io::stdout().is_terminal());
         let prints_only = checked.job.sinks.iter().all(|sink| matches!(sink.connector, "stdout" | "discard"));
-        let state =
-            StateDirectory::new(self.state_dir.or_else(|| checked.job.state.directory.clone()), &checked.job.name)?;
+        let directory = self.state_dir.or_else(|| checked.job.state.directory.clone());
+        let directory = StateDirectory::new(directory, &checked.job.name)?;
+        let wanted = Wanted { fresh: self.fresh, resume: self.resume, savepoint: self.from_savepoint };
+        let beginning = wanted.decide(&directory, directory.newest()?)?;
         let metrics = checked.operators.iter().map(|(id, operator)| (id.clone(), operator.metrics())).collect();
-        let job = wiring::engine_job(checked, state.path()).map_err(|error| Failure::new(Exit::Failed, error))?;
+        let job = wiring::engine_job(checked, directory.path(), &beginning);
+        let mut job = job.map_err(|error| Failure::new(Exit::Failed, error))?;
+        job.allow_dropped_state = self.allow_dropped_state;
+        job.crash = crash;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("cannot start the threads that run the job")?;
-        let outcome = runtime.block_on(follow(job, Shown { live, json: self.json, prints_only, metrics }, talk));
+        let shown = Shown { live, json: self.json, prints_only, metrics, directory: &directory, beginning };
+        let outcome = runtime.block_on(follow(job, shown, talk));
         // A thread that waits for standard input, or a guest that spins, is not waited for.
         runtime.shutdown_background();
         outcome
-    }
-}
-
-/// Where the job's state is: a folder of the user's, or one that is removed when this is dropped.
-enum StateDirectory {
-    Named(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl StateDirectory {
-    fn new(named: Option<PathBuf>, job: &str) -> anyhow::Result<StateDirectory> {
-        if let Some(path) = named {
-            return Ok(StateDirectory::Named(path));
-        }
-        let temporary = tempfile::Builder::new().prefix(&format!("wasmill-{job}-")).tempdir();
-        Ok(StateDirectory::Temporary(temporary.context("cannot make a temporary folder for the job's state")?))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            StateDirectory::Named(path) => path,
-            StateDirectory::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_temporary_folder_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let temporary = StateDirectory::new(None, "words").unwrap();
-        let path = temporary.path().to_path_buf();
-        assert!(path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("wasmill-words-"));
-        drop(temporary);
-        assert!(!path.exists());
-        drop(StateDirectory::new(Some(folder.path().to_path_buf()), "words").unwrap());
-        assert!(folder.path().is_dir());
     }
 }

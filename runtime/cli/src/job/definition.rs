@@ -1,12 +1,14 @@
 //! Holds the shape of a job file, once: validation, JSON Schema and reference are all made of these tables.
 
 mod connectors;
+mod state;
 mod tables;
 
 use std::time::Duration;
 
 pub use connectors::{EVENT_TIME, GENERATED_TIME, SINK, SOURCE};
-pub use tables::{ENGINE, INPUT, JOB, LIMITS, OPERATOR, STATE};
+pub use state::{CHECKPOINT, RESTART, STATE};
+pub use tables::{ENGINE, INPUT, JOB, LIMITS, OPERATOR};
 
 /// A table of a job file: the keys it may have. All others are errors.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ pub enum Kind {
     Boolean,
     /// A whole number within bounds, both included.
     Integer(i64, i64),
+    /// A whole number within bounds, both included, or [`UNLIMITED`].
+    Count(i64, i64),
     /// Bytes within bounds, both included: a whole number, or text with a unit.
     Size(u64, u64),
     /// A time span within bounds, both included: text with a unit.
@@ -104,6 +108,9 @@ pub struct Word {
 
 /// The longest name and the longest id, characters.
 pub const NAME_LENGTH: usize = 64;
+
+/// What a [`Kind::Count`] says that has no bound.
+pub const UNLIMITED: &str = "unlimited";
 
 /// A key that need not be there and has no default.
 const fn field(name: &'static str, kind: Kind, doc: &'static str, example: &'static str) -> Field {
@@ -155,8 +162,21 @@ mod tests {
     use super::*;
 
     /// Every table, by its header.
-    fn tables() -> [&'static Table; 10] {
-        [&JOB, &LIMITS, &ENGINE, &STATE, &SOURCE, &EVENT_TIME, &GENERATED_TIME, &OPERATOR, &INPUT, &SINK]
+    fn tables() -> [&'static Table; 12] {
+        [
+            &JOB,
+            &LIMITS,
+            &ENGINE,
+            &STATE,
+            &CHECKPOINT,
+            &RESTART,
+            &SOURCE,
+            &EVENT_TIME,
+            &GENERATED_TIME,
+            &OPERATOR,
+            &INPUT,
+            &SINK,
+        ]
     }
 
     #[test]

@@ -13,8 +13,8 @@
 //! - [`definition`]: every key, once; [`schema`] and [`mod@reference`] are made of it.
 //! - `text`, `tree`: the file, and where everything in it stands; [`Overrides`] changes the tree.
 //! - `validate`, `value`, `section`, `units`: from the tree to typed values; `suggest` guesses what was meant.
-//! - `read`, `nodes`: the [`Job`]: sources, operators and sinks.
-//! - `describe`, `connect`, `wire`, `resolve`: from there to the graph.
+//! - `read`, `nodes`, `recovery`: the [`Job`]: sources, operators and sinks; checkpoints, and what follows a failure.
+//! - `describe`, `connect`, `wire`, `codecs`, `resolve`: from there to the graph.
 //! - `problem`: what is wrong, as people see it.
 //! - [`plan`]: shows the graph.
 
@@ -23,12 +23,14 @@ pub mod plan;
 pub mod reference;
 pub mod schema;
 
+mod codecs;
 mod connect;
 mod describe;
 mod nodes;
 mod overrides;
 mod problem;
 mod read;
+mod recovery;
 mod resolve;
 mod section;
 mod suggest;
@@ -43,8 +45,9 @@ mod wire;
 
 pub use connect::Connected;
 pub use describe::{Describe, DescribeError};
-pub use nodes::{Limits, Operator, Place, Sink, Source};
+pub use nodes::{DEAD_LETTER, Limits, Operator, Place, Sink, Source};
 pub use overrides::Overrides;
 pub use problem::{Position, Problem, Severity, Snippet, render, tally};
 pub use read::{Engine, Job, State};
+pub use recovery::Checkpoint;
 pub use resolve::Resolved;

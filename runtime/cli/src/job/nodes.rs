@@ -6,6 +6,9 @@ use wasmill_core::graph::Exchange;
 
 use super::{definition, section::Section, tree::At};
 
+/// What `on-error` says, and the output that such an operator has more than it describes.
+pub const DEAD_LETTER: &str = "dead-letter";
+
 /// What one instance of an operator may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -87,6 +90,8 @@ pub struct Operator {
     pub config: String,
     /// What an instance may use.
     pub limits: Limits,
+    /// Whether a record that it cannot process goes to the output [`DEAD_LETTER`], and the job on.
+    pub dead_letter: bool,
     pub(super) section: Section,
 }
 
@@ -151,6 +156,7 @@ impl Operator {
             component: section.text("component").map(|path| directory.join(path)),
             config: section.json("config").map_or_else(|| "{}".to_string(), |config| config.to_string()),
             limits: Limits::read(&section.section("limits", &definition::LIMITS), Some(limits)),
+            dead_letter: section.choice("on-error") == Some(DEAD_LETTER),
             section,
         }
     }

@@ -7,6 +7,8 @@ mod table;
 
 use wasmill_core::graph::{Edge, Exchange, LogicalGraph, NodeId, ParallelGraph, Role};
 
+use super::nodes::DEAD_LETTER;
+
 /// Which graph is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -52,13 +54,23 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// Where an edge begins: the node, and its output unless that is the first.
+/// Where an edge begins: the node, and its output unless that is the first one for rows.
 fn origin(graph: &LogicalGraph, edge: &Edge) -> String {
     let node = &graph.nodes[edge.from];
     match node.outputs.get(edge.output as usize) {
-        Some(output) if edge.output > 0 => format!("{}.{output}", node.id),
+        Some(output) if is_named(graph, edge) => format!("{}.{output}", node.id),
         _ => node.id.clone(),
     }
+}
+
+/// Whether an edge is shown with the output where it begins.
+fn is_named(graph: &LogicalGraph, edge: &Edge) -> bool {
+    edge.output > 0 || has_dead_letters(graph, edge)
+}
+
+/// Whether records that an operator cannot process go along an edge.
+fn has_dead_letters(graph: &LogicalGraph, edge: &Edge) -> bool {
+    graph.nodes[edge.from].outputs.get(edge.output as usize).is_some_and(|output| output == DEAD_LETTER)
 }
 
 /// A chain of more nodes is shown by its first and its last.

@@ -7,12 +7,14 @@ use std::{
 };
 
 use wasmill_core::MaxParallelism;
+use wasmill_engine::RestartStrategy;
 
 use super::{
     definition::{self, JOB},
     nodes::{Defaults, Limits, Operator, Place, Sink, Source},
     overrides::Overrides,
     problem::{Findings, Problem},
+    recovery::{self, Checkpoint},
     section::Section,
     suggest::quote,
     text::Text,
@@ -44,6 +46,10 @@ pub struct Job {
     pub engine: Engine,
     /// Where keyed state lives.
     pub state: State,
+    /// When checkpoints are taken.
+    pub checkpoint: Checkpoint,
+    /// What follows a failure.
+    pub restart: RestartStrategy,
     /// Where rows come in.
     pub sources: Vec<Source>,
     /// What transforms rows.
@@ -114,6 +120,7 @@ impl Job {
         let section = validate::table(&JOB, "", &At::Whole, entries, &mut findings);
         let mut job = Job::typed(&section, text, options);
         job.check(&section, &mut findings);
+        recovery::check(&job, &section, &mut findings);
         job.findings = findings;
         Ok(job)
     }
@@ -132,6 +139,7 @@ impl Job {
             let defaults = if connector == "stdin" { Defaults { parallelism: 1, ..defaults } } else { defaults };
             Source { place: Place::read(id, &section, defaults), connector, section }
         });
+        let sources: Vec<Source> = sources.collect();
         let operators = section.named("operator").into_iter();
         let operators = operators.map(|(id, section)| Operator::read(id, section, defaults, limits, &directory));
         let sinks = section.named("sink").into_iter().map(|(id, section)| {
@@ -158,7 +166,9 @@ impl Job {
                 store_cache_bytes: state.size("store-cache").unwrap_or_default(),
                 write_buffer_bytes: state.size("write-buffer").unwrap_or_default(),
             },
-            sources: sources.collect(),
+            checkpoint: Checkpoint::read(section),
+            restart: recovery::restart(section),
+            sources,
             operators: operators.collect(),
             sinks: sinks.collect(),
             directory,
@@ -203,6 +213,7 @@ impl Job {
     }
 }
 
-fn number(section: &Section, key: &str) -> u32 {
+/// A number of the section; 1 where it has no such number.
+pub(super) fn number(section: &Section, key: &str) -> u32 {
     section.integer(key).and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
 }

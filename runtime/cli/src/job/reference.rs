@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     definition::{
-        ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, SINK, SOURCE, STATE, Table,
+        CHECKPOINT, ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, RESTART, SINK,
+        SOURCE, STATE, Table, UNLIMITED,
     },
     units::{show_duration, show_size},
 };
@@ -12,7 +13,20 @@ use super::{
 /// The tables, in Markdown.
 pub fn markdown() -> String {
     let mut out = String::new();
-    for table in [&JOB, &SOURCE, &EVENT_TIME, &GENERATED_TIME, &OPERATOR, &INPUT, &SINK, &LIMITS, &ENGINE, &STATE] {
+    for table in [
+        &JOB,
+        &SOURCE,
+        &EVENT_TIME,
+        &GENERATED_TIME,
+        &OPERATOR,
+        &INPUT,
+        &SINK,
+        &CHECKPOINT,
+        &RESTART,
+        &STATE,
+        &LIMITS,
+        &ENGINE,
+    ] {
         section(table, &mut out);
     }
     out
@@ -61,7 +75,7 @@ fn fields(fields: &[Field], out: &mut String) {
 /// A default as it would be written.
 fn toml(kind: Kind, default: &str) -> String {
     match kind {
-        Kind::Boolean | Kind::Integer(..) => default.to_string(),
+        Kind::Boolean | Kind::Integer(..) | Kind::Count(..) => default.to_string(),
         _ => format!("\"{}\"", default.escape_default()),
     }
 }
@@ -74,6 +88,7 @@ fn value(kind: Kind) -> String {
         Kind::Boolean => "boolean".to_string(),
         Kind::Integer(min, i64::MAX) => format!("integer, at least {min}"),
         Kind::Integer(min, max) => format!("integer, {min} to {max}"),
+        Kind::Count(min, max) => format!("integer, {min} to {max}, or `\"{UNLIMITED}\"`"),
         Kind::Size(min, max) => format!("size, {} to {}", show_size(min), show_size(max)),
         Kind::Duration(min, max) => format!("time span, {} to {}", show_duration(min), show_duration(max)),
         Kind::Choice(words) => words.iter().map(|word| format!("`\"{}\"`", word.word)).collect::<Vec<_>>().join(", "),

@@ -1,6 +1,9 @@
 //! Decides whether a job can run: joins its nodes to a logical graph, and tells all problems at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use wasmill_core::{
     Codec, Description,
@@ -11,7 +14,7 @@ use wasmill_core::{
 use super::{
     connect::{Connected, Feed},
     describe::Describe,
-    nodes::Place,
+    nodes::{DEAD_LETTER, Place},
     problem::{Findings, Problem},
     read::Job,
     suggest::quote,
@@ -45,6 +48,8 @@ pub(super) struct Known<'a> {
     pub(super) inputs: Option<&'a [InputDescription]>,
     /// Its outputs; `None` where the operator's description is missing.
     pub(super) outputs: Option<Vec<Output<'a>>>,
+    /// Which of them has the records that the operator cannot process, if one has.
+    pub(super) dead_letters: Option<usize>,
     /// Of a sink that writes rows: whether it writes keys too.
     pub(super) writes_key: Option<bool>,
     /// What a source brings, if the node is one that is known.
@@ -59,6 +64,19 @@ pub(super) struct Output<'a> {
     pub(super) value: &'a Codec,
 }
 
+/// The output that an operator with `on-error = "dead-letter"` has behind those it describes: the record's key as it came,
+/// and a JSON object.
+fn dead_letters() -> Output<'static> {
+    static KEY: LazyLock<Codec> = LazyLock::new(|| Codec::named("bytes"));
+    static VALUE: LazyLock<Codec> = LazyLock::new(|| Codec::named("json"));
+    Output { name: DEAD_LETTER, key: Some(&KEY), value: &VALUE }
+}
+
+/// Whether an operator describes an output of that name itself.
+fn has_dead_letters(description: &Description) -> bool {
+    description.outputs.iter().any(|output| output.name == DEAD_LETTER)
+}
+
 impl Job {
     /// Checks everything that can be checked without running the job.
     ///
@@ -67,6 +85,7 @@ impl Job {
     pub fn resolve(&self, describe: &mut dyn Describe) -> Result<Resolved, Vec<Problem>> {
         let mut findings = self.findings.clone();
         let descriptions = self.describe(describe, &mut findings);
+        self.check_dead_letters(&descriptions, &mut findings);
         let connected = self.connect(&mut findings);
         let nodes = self.known(&descriptions, &connected);
         let wired = Wired::new(&nodes, &mut findings);
@@ -84,6 +103,20 @@ impl Job {
         Ok(Resolved { graph, descriptions, connected, warnings: problems })
     }
 
+    /// The output of dead letters must have a name of its own.
+    fn check_dead_letters(&self, descriptions: &HashMap<usize, Description>, findings: &mut Findings) {
+        for (i, operator) in self.operators.iter().enumerate().filter(|(_, operator)| operator.dead_letter) {
+            if descriptions.get(&i).is_some_and(has_dead_letters) {
+                let id = quote(&operator.place.id);
+                findings.error(
+                    operator.section.at("on-error"),
+                    format!("the component of {id} describes an output `{DEAD_LETTER}` itself"),
+                    "leave `on-error` out, or rename the output in the component",
+                );
+            }
+        }
+    }
+
     fn known<'a>(&'a self, descriptions: &'a HashMap<usize, Description>, connected: &'a Connected) -> Vec<Known<'a>> {
         let mut nodes = Vec::new();
         for (i, source) in self.sources.iter().enumerate() {
@@ -99,6 +132,7 @@ impl Job {
                 title,
                 inputs: None,
                 outputs,
+                dead_letters: None,
                 writes_key: None,
                 feed,
             });
@@ -108,11 +142,13 @@ impl Job {
             let file = operator.component.as_ref().and_then(|path| path.file_name());
             let title = file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let inputs = description.map(|description| description.inputs.as_slice());
+            let buries = |description: &&Description| operator.dead_letter && !has_dead_letters(description);
+            let buries = description.filter(buries).map(|description| description.outputs.len());
             let outputs = description.map(|description| {
                 let outputs = description.outputs.iter();
-                outputs
-                    .map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value })
-                    .collect()
+                let outputs =
+                    outputs.map(|output| Output { name: &output.name, key: Some(&output.key), value: &output.value });
+                outputs.chain(buries.map(|_| dead_letters())).collect()
             });
             nodes.push(Known {
                 place: &operator.place,
@@ -120,6 +156,7 @@ impl Job {
                 title,
                 inputs,
                 outputs,
+                dead_letters: buries,
                 writes_key: None,
                 feed: None,
             });
@@ -134,6 +171,7 @@ impl Job {
                 title,
                 inputs: None,
                 outputs,
+                dead_letters: None,
                 writes_key,
                 feed: None,
             });
@@ -177,7 +215,19 @@ impl Job {
             _ => parallelism(edge.from) * parallelism(edge.to),
         });
         let channels: u64 = channels.sum();
-        for (count, most, what) in [(subtasks, SUBTASKS, "subtasks"), (channels, CHANNELS, "channels")] {
+        // Where a call fails and the job goes on, a fresh instance is made before the one that failed is gone.
+        let instances = |known: &Known<'_>| match (known.role, known.dead_letters) {
+            (Role::Operator, Some(_)) => 2 * u64::from(known.place.parallelism),
+            (Role::Operator, None) => known.place.parallelism.into(),
+            _ => 0,
+        };
+        let instances = nodes.iter().filter(|_| subtasks <= SUBTASKS).map(instances).sum();
+        let counted = [
+            (subtasks, SUBTASKS, "subtasks"),
+            (instances, SUBTASKS, "instances, two a subtask where there are dead letters"),
+            (channels, CHANNELS, "channels"),
+        ];
+        for (count, most, what) in counted {
             if count > most {
                 let message = format!("the job would have {count} {what}; one process runs at most {most}");
                 findings.error(&super::tree::At::Whole, message, "lower `parallelism`");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    definition::{Field, JOB, Kind, NAME_LENGTH, Table, Word},
+    definition::{Field, JOB, Kind, NAME_LENGTH, Table, UNLIMITED, Word},
     units::{DURATIONS, SIZES, show_duration, show_size},
 };
 
@@ -55,7 +55,7 @@ fn property(field: &Field) -> Value {
     if let Some(default) = field.default {
         schema["default"] = match field.kind {
             Kind::Boolean => json!(default == "true"),
-            Kind::Integer(..) => json!(default.parse::<i64>().unwrap_or_default()),
+            Kind::Integer(..) | Kind::Count(..) => json!(default.parse::<i64>().unwrap_or_default()),
             _ => json!(default),
         };
     }
@@ -69,6 +69,9 @@ fn kind(kind: Kind) -> Value {
         Kind::Character => json!({ "type": "string", "pattern": "^[\t -!#-~]$" }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Count(min, max) => json!({
+            "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, { "const": UNLIMITED }],
+        }),
         Kind::Size(min, max) => json!({
             "anyOf": [
                 { "type": "integer", "minimum": min, "maximum": max },

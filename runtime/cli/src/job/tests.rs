@@ -1,10 +1,12 @@
 //! Job files and what is said of them, word for word.
 
 mod connectors;
+mod dead_letters;
 mod file;
 mod flow;
 mod hostile;
 mod overrides;
+mod recovery;
 
 use std::{fs, path::Path};
 

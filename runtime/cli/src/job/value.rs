@@ -1,7 +1,7 @@
 //! Validates single values: names, numbers, sizes, time spans, words, paths.
 
 use super::{
-    definition::{Field, Kind, NAME_LENGTH},
+    definition::{Field, Kind, NAME_LENGTH, UNLIMITED},
     problem::Findings,
     section::Given,
     suggest::{list, nearest, quote},
@@ -42,6 +42,17 @@ pub(super) fn scalar(field: &'static Field, entry: &Entry, name: &str, findings:
         (Kind::Integer(min, max), Value::Integer(number)) => match (min..=max).contains(number) {
             true => Some(Given::Integer(*number)),
             false => wrong(format!("{quoted} is {number}, out of range"), between(&min.to_string(), &max.to_string())),
+        },
+        (Kind::Count(min, max), Value::Integer(number)) => match (min..=max).contains(number) {
+            true => Some(Given::Integer(*number)),
+            false => wrong(
+                format!("{quoted} is {number}, out of range"),
+                format!("{}, or `\"{UNLIMITED}\"`", between(&min.to_string(), &max.to_string())),
+            ),
+        },
+        (Kind::Count(..), Value::String(text)) => match text == UNLIMITED {
+            true => Some(Given::Word(UNLIMITED)),
+            false => wrong(format!("{quoted} cannot be {}", quote(text)), format!("{example}, or `\"{UNLIMITED}\"`")),
         },
         (Kind::Size(min, max), value) => {
             let bytes = match value {
@@ -149,7 +160,7 @@ pub(super) fn default(field: &Field) -> Option<Given> {
     let text = field.default?;
     Some(match field.kind {
         Kind::Boolean => Given::Boolean(text == "true"),
-        Kind::Integer(..) => Given::Integer(text.parse().ok()?),
+        Kind::Integer(..) | Kind::Count(..) => Given::Integer(text.parse().ok()?),
         Kind::Size(..) => Given::Size(units::size(text)?),
         Kind::Duration(..) => Given::Duration(units::duration(text)?),
         Kind::Choice(words) => Given::Word(words.iter().find(|word| word.word == text)?.word),
@@ -183,6 +194,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Name | Kind::Text | Kind::Character | Kind::Choice(_) | Kind::Path => "a string",
         Kind::Boolean => "`true` or `false`",
         Kind::Integer(..) => "an integer",
+        Kind::Count(..) => "an integer or `\"unlimited\"`",
         Kind::Size(..) => "a size",
         Kind::Duration(..) => "a time span",
         Kind::Paths => "a path or a list of paths",

@@ -1,25 +1,22 @@
-//! Decides where each edge of a job file leads, by which exchange, and whether rows fit at both ends.
+//! Decides where each edge of a job file leads, and by which exchange.
 
 use std::collections::HashMap;
 
 use wasmill_core::{
-    Codec, Description,
-    description::InputDescription,
+    Description,
     graph::{Edge, Exchange, NodeId, Role},
     time::TimeDomain,
 };
 
 use super::{
-    nodes::Input,
+    codecs,
+    nodes::{DEAD_LETTER, Input},
     problem::Findings,
     read::Job,
     resolve::{Known, Output, name},
     suggest::{list, meant_or_list, quote},
     tree::At,
 };
-
-/// The names of codecs whose bytes are known; all others fit everything.
-const CODECS: [&str; 9] = ["text", "json", "u32", "u64", "i32", "i64", "f32", "f64", "postcard"];
 
 /// The edges of a job.
 pub(super) struct Wired {
@@ -80,6 +77,15 @@ impl Wired {
         for (i, known) in nodes.iter().enumerate() {
             for (index, output) in known.outputs.iter().flatten().enumerate() {
                 if self.edges.iter().any(|edge| edge.from == i && edge.output == index as u32) {
+                    continue;
+                }
+                if known.dead_letters == Some(index) {
+                    let message = format!("records that {} cannot process are lost", name(known));
+                    let hint = format!(
+                        "nobody takes its output `{DEAD_LETTER}`; to keep them, add a sink with `input = \"{}.{DEAD_LETTER}\"`",
+                        known.place.id
+                    );
+                    findings.warning(&known.place.at, message, hint);
                     continue;
                 }
                 let (message, from) = match known.role {
@@ -221,7 +227,7 @@ fn edge(
         findings.error(&input.from_at, message, hint);
     }
     if let (Some(description), Some(given)) = (description, given) {
-        check_codecs(origin, given, target, description, input, findings);
+        codecs::check(origin, given, target, description, input, findings);
     }
     Some(Edge { from, output: output as u32, to, input: index as u32, exchange })
 }
@@ -235,9 +241,21 @@ fn output(origin: &Known<'_>, input: &Input, findings: &mut Findings) -> Option<
         findings.error(&input.from_at, message, "take rows from another node");
         return None;
     }
-    let Some(wanted) = &input.output else { return Some(0) };
+    let Some(wanted) = &input.output else {
+        if origin.dead_letters == Some(0) {
+            let message = format!("nothing comes out of {} but dead letters", name(origin));
+            let hint = format!("if they are meant, write \"{}.{DEAD_LETTER}\"", origin.place.id);
+            findings.error(&input.from_at, message, hint);
+            return None;
+        }
+        return Some(0);
+    };
     let found = names.iter().position(|name| name == wanted);
-    if found.is_none() {
+    if found.is_none() && wanted == DEAD_LETTER && origin.role == Role::Operator {
+        let (id, message) = (&origin.place.id, format!("{} has no output {}", name(origin), quote(wanted)));
+        let hint = format!("add `on-error = \"{DEAD_LETTER}\"` to `[operator.{id}]`");
+        findings.error(&input.from_at, message, hint);
+    } else if found.is_none() {
         let there_is = if names.len() == 1 { "it has" } else { "its outputs are" };
         let message = format!("{} has no output {}", name(origin), quote(wanted));
         findings.error(&input.from_at, message, meant_or_list(wanted, &names, there_is));
@@ -275,45 +293,4 @@ fn input_index(target: &Known<'_>, input: &Input, findings: &mut Findings) -> Op
             None
         }
     }
-}
-
-fn check_codecs(
-    origin: &Known<'_>,
-    given: &Output<'_>,
-    target: &Known<'_>,
-    reads: &InputDescription,
-    input: &Input,
-    findings: &mut Findings,
-) {
-    let key = given.key.filter(|_| reads.columns.keys || reads.keyed).map(|codec| ("keys", codec, &reads.key));
-    let value = reads.columns.values.then_some(("values", given.value, &reads.value));
-    for (what, given, read) in [key, value].into_iter().flatten() {
-        let (origin, target) = (name(origin), name(target));
-        if !fit(given, read) {
-            findings.error(
-                &input.from_at,
-                format!("{target} reads {what} as {}, but {origin} gives {}", quote(&read.name), quote(&given.name)),
-                "change the one or the other, or put an operator between them that converts",
-            );
-        } else if given.name == read.name
-            && !given.schema.is_empty()
-            && !read.schema.is_empty()
-            && given.schema != read.schema
-        {
-            findings.warning(
-                &input.from_at,
-                format!(
-                    "{target} reads {what} as {}, but {origin} gives {}",
-                    quote(&read.schema),
-                    quote(&given.schema)
-                ),
-                "make sure that both types have the same fields in the same order",
-            );
-        }
-    }
-}
-
-/// Whether what is encoded by the one can be read by the other. Unknown codecs fit everything.
-fn fit(given: &Codec, read: &Codec) -> bool {
-    given.name == read.name || !CODECS.contains(&given.name.as_str()) || !CODECS.contains(&read.name.as_str())
 }

@@ -24,7 +24,8 @@ pub static SOURCE: Table = Table {
             Variant { name: "file", doc: "Reads files, spread over the subtasks.", fields: FILE_SOURCE },
             Variant {
                 name: "stdin",
-                doc: "Reads standard input. It has one subtask, whatever the job's `parallelism` is.",
+                doc: "Reads standard input. It has one subtask, whatever the job's `parallelism` is. What was read cannot be read \
+                      again: while it is being read, the job can take no checkpoint, and cannot begin again after a failure.",
                 fields: STDIN,
             },
             Variant { name: "generator", doc: "Makes rows up, the same ones for the same seed.", fields: GENERATOR },
@@ -213,12 +214,14 @@ pub static SINK: Table = Table {
         variants: &[
             Variant {
                 name: "file",
-                doc: "Writes a folder with one file a subtask. They appear when the job has ended well; until then they are hidden.",
+                doc: "Writes a folder of files, exactly once. Rows are in hidden files until a checkpoint is complete; then the \
+                      files of each subtask since the last one appear, as `part-SUBTASK-CHECKPOINT`.",
                 fields: FILE_SINK,
             },
             Variant {
                 name: "stdout",
-                doc: "Writes rows to standard output as they come, whatever becomes of the job. Its subtasks take turns, whole lines at a time.",
+                doc: "Writes rows to standard output as they come, whatever becomes of the job: after a failure those since the last \
+                      checkpoint come again. Its subtasks take turns, whole lines at a time.",
                 fields: STDOUT,
             },
             Variant {
@@ -242,7 +245,8 @@ const FILE_SINK: &[Field] = &[
     field(
         "overwrite",
         Kind::Boolean,
-        "Whether to replace an earlier result in the folder, once the new one is complete. If not, such a folder is an error.",
+        "Whether to replace an earlier result in the folder, once the first checkpoint of the new one is complete. If not, such a \
+         folder is an error.",
         "true",
     )
     .default("false"),

@@ -1,8 +1,8 @@
-//! Holds the keys of a job file but for those of sources and sinks.
+//! Holds the keys of the whole job, its operators and their inputs, its limits and its engine.
 
 use std::time::Duration;
 
-use super::{Field, Kind, SINK, SOURCE, Table, Word, field, word};
+use super::{CHECKPOINT, Field, Kind, RESTART, SINK, SOURCE, STATE, Table, Word, field, word};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -61,6 +61,13 @@ pub static JOB: Table = Table {
         field("limits", Kind::Table(&LIMITS), "What one instance of any operator may use.", ""),
         field("engine", Kind::Table(&ENGINE), "How rows travel. Results do not depend on it.", ""),
         field("state", Kind::Table(&STATE), "Where keyed state lives.", ""),
+        field(
+            "checkpoint",
+            Kind::Table(&CHECKPOINT),
+            "When checkpoints are taken, from which the job goes on after a failure.",
+            "",
+        ),
+        field("restart", Kind::Table(&RESTART), "What follows a failure.", ""),
         field("source", Kind::Named(&SOURCE), "Where rows come in.", ""),
         field("operator", Kind::Named(&OPERATOR), "What transforms rows.", ""),
         field("sink", Kind::Named(&SINK), "Where rows go out.", ""),
@@ -72,7 +79,8 @@ pub static JOB: Table = Table {
 pub static LIMITS: Table = Table {
     header: "[limits], [operator.ID.limits]",
     doc: "What one instance of an operator may use. `[limits]` is for all operators, `[operator.ID.limits]` for one: what \
-          it does not say is as in `[limits]`. An operator that goes beyond fails its job with an error that names the limit.",
+          it does not say is as in `[limits]`. An operator that goes beyond fails with an error that names the limit; its `on-error` \
+          says what that means for the job.",
     fields: &[
         field(
             "memory",
@@ -150,35 +158,13 @@ pub static ENGINE: Table = Table {
     variants: None,
 };
 
-/// Where keyed state lives.
-pub static STATE: Table = Table {
-    header: "[state]",
-    doc: "Where keyed state lives.",
-    fields: &[
-        field(
-            "directory",
-            Kind::Path,
-            "Folder of the job's state. Without it state is kept in a temporary folder that is removed at the end.",
-            "\"state\"",
-        ),
-        field(
-            "cache",
-            Kind::Size(64 * KIB, 4 * GIB),
-            "How much of its state an instance is asked to cache in its own memory. Counts against its `memory` limit.",
-            "\"16MiB\"",
-        )
-        .default("64MiB"),
-        field("store-cache", Kind::Size(MIB, TIB), "Page cache of the job's store.", "\"256MiB\"").default("64MiB"),
-        field(
-            "write-buffer",
-            Kind::Size(64 * KIB, TIB),
-            "How many bytes of changed state a subtask keeps in memory before they go to the store.",
-            "\"16MiB\"",
-        )
-        .default("64MiB"),
-    ],
-    variants: None,
-};
+const ON_ERROR: &[Word] = &[
+    word("fail", "the job fails, and `[restart]` says what follows"),
+    word(
+        "dead-letter",
+        "the record goes to the output `dead-letter` with the error, and the job goes on as if it had never come",
+    ),
+];
 
 /// An operator.
 pub static OPERATOR: Table = Table {
@@ -196,6 +182,14 @@ pub static OPERATOR: Table = Table {
             "Any table; the operator gets it as one JSON object. Dates and times become strings.",
             "{ separator = \",\" }",
         ),
+        field(
+            "on-error",
+            Kind::Choice(ON_ERROR),
+            "What becomes of a record that the operator cannot process, be it that it says so, traps or goes beyond a limit. \
+             See [dead letters](#dead-letters).",
+            "\"dead-letter\"",
+        )
+        .default("fail"),
         field("limits", Kind::Table(&LIMITS), "What one instance of this operator may use.", ""),
     ],
     variants: None,

@@ -13,7 +13,8 @@ pub(super) fn digraph(drawing: &Drawing) -> String {
         let frames = arrow.frames.as_ref();
         let frames = frames.map(|(from, to)| format!(", ltail=\"cluster_{from}\", lhead=\"cluster_{to}\""));
         let (from, to, label) = (&arrow.from, &arrow.to, escaped(&arrow.label));
-        let _ = writeln!(out, "  {from} -> {to} [label=\"{label}\"{}];", frames.unwrap_or_default());
+        let style = if arrow.dashed { ", style=dashed" } else { "" };
+        let _ = writeln!(out, "  {from} -> {to} [label=\"{label}\"{style}{}];", frames.unwrap_or_default());
     }
     out.push_str("}\n");
     out

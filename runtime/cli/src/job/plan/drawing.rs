@@ -2,7 +2,7 @@
 
 use wasmill_core::graph::{Edge, Exchange, ParallelGraph};
 
-use super::{View, chain, channels, key_groups, order, origin, role, subtasks};
+use super::{View, chain, channels, has_dead_letters, is_named, key_groups, order, origin, role, subtasks};
 
 /// A chain of more subtasks is drawn as one box.
 const BOXES: u32 = 16;
@@ -42,6 +42,8 @@ pub(super) struct Arrow {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) label: String,
+    /// Whether dead letters go along it: it is drawn dashed.
+    pub(super) dashed: bool,
     /// The frames it stands for as a whole, if it does: from and to.
     pub(super) frames: Option<(String, String)>,
 }
@@ -76,6 +78,7 @@ fn logical(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Vertex> {
         from: format!("n{}", edge.from),
         to: format!("n{}", edge.to),
         label: label(graph, edge),
+        dashed: has_dead_letters(graph, edge),
         frames: None,
     }));
     let node = |id: usize| {
@@ -89,9 +92,9 @@ fn logical(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Vertex> {
 
 /// `hash`, or `late by hash` where the output is not the first.
 fn label(graph: &wasmill_core::graph::LogicalGraph, edge: &Edge) -> String {
-    match edge.output {
-        0 => edge.exchange.name().to_string(),
-        _ => format!("{} by {}", origin(graph, edge), edge.exchange.name()),
+    match is_named(graph, edge) {
+        false => edge.exchange.name().to_string(),
+        true => format!("{} by {}", origin(graph, edge), edge.exchange.name()),
     }
 }
 
@@ -100,12 +103,13 @@ fn parallel(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Group> {
         let (from, to) = (graph.chain_of(edge.from), graph.chain_of(edge.to));
         let parallelism = |chain: usize| graph.chains[chain].parallelism;
         let count = channels(graph, edge);
-        let label = label(&graph.logical, edge);
+        let (label, dashed) = (label(&graph.logical, edge), has_dead_letters(&graph.logical, edge));
         if count > ARROWS || parallelism(from) > BOXES || parallelism(to) > BOXES {
             arrows.push(Arrow {
                 from: format!("c{from}_0"),
                 to: format!("c{to}_0"),
                 label: format!("{label}, {count} channels"),
+                dashed,
                 frames: Some((format!("c{from}"), format!("c{to}"))),
             });
             continue;
@@ -119,6 +123,7 @@ fn parallel(graph: &ParallelGraph, arrows: &mut Vec<Arrow>) -> Vec<Group> {
                 from: format!("c{from}_{sender}"),
                 to: format!("c{to}_{receiver}"),
                 label: label.clone(),
+                dashed,
                 frames: None,
             }));
         }

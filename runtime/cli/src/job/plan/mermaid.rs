@@ -11,7 +11,8 @@ pub(super) fn flowchart(drawing: &Drawing) -> String {
     groups(&drawing.groups, 1, &mut out);
     for arrow in &drawing.arrows {
         let (from, to) = arrow.frames.as_ref().map_or((&arrow.from, &arrow.to), |(from, to)| (from, to));
-        let _ = writeln!(out, "  {from} -->|\"{}\"| {to}", escaped(&arrow.label));
+        let line = if arrow.dashed { "-.->" } else { "-->" };
+        let _ = writeln!(out, "  {from} {line}|\"{}\"| {to}", escaped(&arrow.label));
     }
     out
 }

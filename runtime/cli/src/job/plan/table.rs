@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use wasmill_core::graph::{Edge, Exchange, NodeId, ParallelGraph};
 
-use super::{View, chain, channels, key_groups, order, origin, role, subtasks};
+use super::{View, chain, channels, is_named, key_groups, order, origin, role, subtasks};
 use crate::format::columns;
 
 /// One view, or both with an empty line between them.
@@ -73,7 +73,7 @@ fn receivers(graph: &ParallelGraph, leaving: &[&Edge], last: Option<&NodeId>, su
             _ => subtasks(to.parallelism),
         };
         let mut text = format!("{} {range} by {}", to.id, edge.exchange.name());
-        if last != Some(&edge.from) || edge.output > 0 {
+        if last != Some(&edge.from) || is_named(&graph.logical, edge) {
             let _ = write!(text, " from {}", origin(&graph.logical, edge));
         }
         text

@@ -6,6 +6,7 @@ const TEXT: &str = r#"name = "a"
 parallelism = 2
 [source.lines]
 connector = "generator"
+count = 10
 [sink.counts]
 connector = "file"
 path = "out"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, TimerBatch};
 pub use crate::bindings::wasmill::operator::{
     metrics::{Kind as MetricKind, Sample},
-    state::{EntryKeys, Operation, Values, Writes},
+    state::{EntryKeys, Operation, Page, Values, Writes},
     types::TimeDomain,
 };
 
@@ -29,6 +29,16 @@ pub trait Backend {
 
     /// Writes entries that changed in `epoch`.
     fn write_many(&mut self, state: u32, epoch: u64, writes: &Writes);
+
+    /// Reads entries of one key's map in the byte order of map keys, from the first that is not below `from`, about
+    /// `max_bytes` bytes, at least one if there is one. For operators with map or broadcast state only.
+    ///
+    /// # Panics
+    /// If the backend keeps no maps, which is what one does that does not implement it.
+    fn scan(&mut self, state: u32, key: &[u8], from: &[u8], max_bytes: u32) -> Page {
+        let _ = (key, from, max_bytes);
+        panic!("state number {state} is read as a map, but this backend does not implement `scan`")
+    }
 
     /// Sets timers.
     fn register(&mut self, domain: TimeDomain, timers: &TimerBatch);

@@ -17,3 +17,23 @@ wit_bindgen::generate!({
     default_bindings_module: "wasmill_sdk::bindings",
     additional_derives: [PartialEq],
 });
+
+/// The export of operators that can migrate their state: a world of its own, so that the others do not export it.
+pub mod migrating {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package wasmill:sdk;
+
+            world migrating {
+                export wasmill:operator/migration@0.1.0;
+            }
+        ",
+        world: "wasmill:sdk/migrating",
+        with: { "wasmill:operator/types@0.1.0": crate::bindings::wasmill::operator::types },
+        pub_export_macro: true,
+        export_macro_name: "export_migration",
+        default_bindings_module: "wasmill_sdk::bindings::migrating",
+        additional_derives: [PartialEq],
+    });
+}

@@ -8,6 +8,7 @@ use crate::{
     bindings::wasmill::operator::types::Call as CallTime,
     column::Column,
     metrics::{Counter, Gauge, Metrics},
+    state::{Access, Directory},
     timers::Timers,
 };
 
@@ -68,6 +69,35 @@ impl Call<'_> {
     }
 }
 
+/// A call for one record of a broadcast input. There is no key, and so there are no timers.
+pub struct BroadcastCall<'a> {
+    pub(crate) time: CallTime,
+    pub(crate) metrics: &'a mut Metrics,
+}
+
+impl BroadcastCall<'_> {
+    /// The event-time watermark, milliseconds since the Unix epoch: `i64::MIN` before the first, `i64::MAX` after the end
+    /// of a bounded input. Constant during a batch, and not the same in every subtask.
+    pub fn watermark(&self) -> i64 {
+        self.time.watermark
+    }
+
+    /// Processing time, milliseconds since the Unix epoch. Constant during a batch, and not the same in every subtask.
+    pub fn processing_time(&self) -> i64 {
+        self.time.processing_time
+    }
+
+    /// Adds to a counter.
+    pub fn add(&mut self, counter: Counter, amount: f64) {
+        self.metrics.add(counter, amount);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&mut self, gauge: Gauge, value: f64) {
+        self.metrics.set(gauge, value);
+    }
+}
+
 /// A call for one record or timer of a keyed operator. Timers belong to its key.
 pub struct KeyedCall<'a> {
     pub(crate) time: CallTime,
@@ -75,6 +105,14 @@ pub struct KeyedCall<'a> {
     pub(crate) metrics: &'a mut Metrics,
     pub(crate) keys: Column<'a>,
     pub(crate) row: usize,
+    pub(crate) backend: &'a mut dyn Backend,
+    pub(crate) directory: &'a Directory,
+}
+
+impl Access for KeyedCall<'_> {
+    fn access(&mut self) -> (&mut dyn Backend, &Directory) {
+        (self.backend, self.directory)
+    }
 }
 
 impl KeyedCall<'_> {

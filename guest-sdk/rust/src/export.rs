@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::{
-    backend::{Backend, Emit, EntryKeys, Sample, TimeDomain, Values, Writes},
+    backend::{Backend, Emit, EntryKeys, Page, Sample, TimeDomain, Values, Writes},
     batch::{Batch, TimerBatch},
     bindings::{
         exports::wasmill::operator::guest::{self, Call, Context, Guest},
+        migrating::exports::wasmill::operator::migration,
         wasmill::operator::{description::Description, log, metrics, output, state, timers},
     },
     error::Result,
@@ -39,6 +40,10 @@ impl Backend for Imports {
 
     fn write_many(&mut self, state: u32, epoch: u64, writes: &Writes) {
         state::write_many(state, epoch, writes);
+    }
+
+    fn scan(&mut self, state: u32, key: &[u8], from: &[u8], max_bytes: u32) -> Page {
+        state::scan(state, key, from, max_bytes)
     }
 
     fn register(&mut self, domain: TimeDomain, timers: &TimerBatch) {
@@ -103,6 +108,17 @@ impl<O: Operator> Guest for Component<O> {
 
     fn finish(call: Call) -> Result<(), guest::Error> {
         with::<O, _>(|instance| instance.finish(call))
+    }
+}
+
+impl<O: Operator> migration::Guest for Component<O> {
+    fn migrate(
+        state: u32,
+        from_version: u32,
+        entries: migration::Entries,
+    ) -> Result<migration::Entries, migration::Error> {
+        log_panics();
+        Instance::<O, Imports>::migrate(state, from_version, entries).map_err(migration::Error::from)
     }
 }
 

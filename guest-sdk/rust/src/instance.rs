@@ -12,6 +12,7 @@ use crate::{
     call::Call,
     error::{Error, Result},
     metrics::Metrics,
+    migration::{Entries, Migration},
     operator::{BatchOperator, Operator},
     setup::Setup,
     timers::Timers,
@@ -36,7 +37,7 @@ impl<O: Operator, B: Backend> Instance<O, B> {
     /// What is wrong with the configuration.
     pub fn describe(config: &str) -> Result<Description, String> {
         let mut setup = Setup::describing(O::NAME, O::VERSION, config);
-        let described = O::Runs::open(&mut setup).and_then(|_| setup.check_config());
+        let described = O::Runs::open(&mut setup).and_then(|_| setup.check());
         described.map_err(|error| error.message().to_string())?;
         Ok(setup.description)
     }
@@ -49,9 +50,19 @@ impl<O: Operator, B: Backend> Instance<O, B> {
         let emit = backend.emitter();
         let mut setup = Setup::opening(O::NAME, O::VERSION, context, emit.clone());
         let operator = O::Runs::open(&mut setup).map_err(Error::of_job)?;
-        setup.check_config()?;
+        setup.check()?;
         let time = CallTime { watermark: i64::MIN, processing_time: 0 };
         Ok(Instance { operator, backend, emit, timers: Timers::default(), metrics: setup.metrics, time })
+    }
+
+    /// Rewrites entries of state number `state` from schema version `from_version` to the one described.
+    ///
+    /// # Errors
+    /// The operator's own; of one that does not implement `migrate`, that it cannot.
+    pub fn migrate(state: u32, from_version: u32, entries: Entries) -> Result<Entries> {
+        let mut migration = Migration::new(state, from_version, entries);
+        O::Runs::migrate(&mut migration).map_err(Error::of_job)?;
+        Ok(migration.into_entries())
     }
 
     /// Takes one batch of input number `input`.

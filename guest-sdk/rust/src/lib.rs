@@ -1,6 +1,6 @@
 //! Write Wasmill operators in Rust.
 //!
-//! An operator is a function, or a type that implements one of three traits, with [`#[operator]`](macro@operator) on it. It
+//! An operator is a function, or a type that implements one of four traits, with [`#[operator]`](macro@operator) on it. It
 //! is compiled to a component with `cargo build --release --target wasm32-wasip2` and named in a job file.
 //!
 //! ```
@@ -28,6 +28,7 @@
 //! | a function | a record | none | maps, filters, splits |
 //! | [`RecordOperator`] | a record | none | the same with configuration or metrics |
 //! | [`KeyedOperator`] | a record | of its key | counts, sessions, deduplication |
+//! | [`KeyedBroadcastOperator`] | a record of either input | of its key, and a map that the other input changes | rules, lookups |
 //! | [`BatchOperator`] | a batch of columns | in bulk | several inputs and outputs, no copy at all |
 //!
 //! Inputs and outputs follow from the types: a [codec] each for key and value, where `()` is a column that is not there and
@@ -49,7 +50,7 @@
 //!
 //! - `operator`: the shapes, and what runs them; `instance`: the exports; `export`: the component; [`native`]: without one.
 //! - [`codec`], [`mod@column`], [`batch`], `record`: reading. `output`: writing.
-//! - [`state`]: the cache; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
+//! - [`state`]: the cache and the kinds of state; [`migration`]: state of older versions; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
 //! - [`backend`]: the seam below; [`testing`]: a backend in memory, and a harness.
 
 pub mod backend;
@@ -65,6 +66,7 @@ pub mod export;
 mod instance;
 pub mod log;
 pub mod metrics;
+pub mod migration;
 pub mod native;
 pub mod operator;
 mod output;
@@ -77,13 +79,17 @@ mod timers;
 
 pub use batch::{Batch, END_OF_TIME, TimerBatch};
 pub use bindings::exports::wasmill::operator::guest::Context;
-pub use call::{Call, KeyedCall};
+pub use call::{BroadcastCall, Call, KeyedCall};
 pub use codec::{Bytes, Codec, Json, Postcard, Text};
 pub use error::{Error, Outcome, Result};
 pub use instance::Instance;
-pub use operator::{BatchOperator, KeyedOperator, Operator, RecordOperator};
+pub use migration::Migration;
+pub use operator::{BatchOperator, KeyedBroadcastOperator, KeyedOperator, Operator, RecordOperator};
 pub use output::{BATCH_BYTES, MapValues, Output, OutputKind};
 pub use record::{Headers, Record, Timer};
 pub use setup::Setup;
-pub use state::{States, ValueState};
+pub use state::{
+    Aggregate, AggregatingState, BroadcastState, Cursor, ListState, MapKey, MapState, ReducingState, States, Ttl,
+    ValueState,
+};
 pub use wasmill_sdk_macros::{States, operator};

@@ -50,7 +50,7 @@
 //! ```
 
 pub use crate::{
-    backend::{Backend, Emit, EntryKeys, MetricKind, Operation, Sample, TimeDomain, Values, Writes},
+    backend::{Backend, Emit, EntryKeys, MetricKind, Operation, Page, Sample, TimeDomain, Values, Writes},
     batch::{Batch, TimerBatch},
     bindings::{
         exports::wasmill::operator::guest::Context,

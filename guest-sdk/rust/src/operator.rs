@@ -1,8 +1,10 @@
 //! The shapes an operator may have.
 
+mod broadcast;
 mod keyed;
 mod records;
 
+pub use broadcast::{KeyedBroadcast, KeyedBroadcastOperator, TypedBroadcast};
 pub use keyed::{Keyed, KeyedOperator};
 pub use records::{RecordOperator, Records};
 
@@ -12,15 +14,16 @@ use crate::{
     call::Call,
     codec::Codec,
     error::Result,
+    migration::Migration,
     setup::Setup,
 };
 
 /// An operator that a component exports. Implemented by [`operator`](macro@crate::operator), on a type that implements
-/// [`RecordOperator`], [`KeyedOperator`] or [`BatchOperator`], or on a function.
+/// [`RecordOperator`], [`KeyedOperator`], [`KeyedBroadcastOperator`] or [`BatchOperator`], or on a function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operator",
     label = "not an operator",
-    note = "put `#[operator]` on a function, or on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator`"
+    note = "put `#[operator]` on a function, or on an `impl` of one of the operator traits"
 )]
 pub trait Operator: 'static {
     /// What runs it.
@@ -101,6 +104,14 @@ pub trait BatchOperator: Sized + 'static {
     fn finish(&mut self, call: &mut Call<'_>) -> Result<()> {
         let _ = call;
         Ok(())
+    }
+
+    /// Rewrites entries of an older schema version of a state.
+    ///
+    /// # Errors
+    /// The job's; unless implemented, that it cannot.
+    fn migrate(migration: &mut Migration) -> Result<()> {
+        migration.refuse()
     }
 }
 

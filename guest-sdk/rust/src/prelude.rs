@@ -1,8 +1,9 @@
 //! What an operator needs: `use wasmill_sdk::prelude::*;`.
 
 pub use crate::{
-    Batch, BatchOperator, Bytes, Call, END_OF_TIME, Error, Json, KeyedCall, KeyedOperator, MapValues, Output, Postcard,
-    Record, RecordOperator, Result, Setup, States, Text, Timer, TimerBatch, ValueState,
+    Aggregate, AggregatingState, Batch, BatchOperator, BroadcastCall, BroadcastState, Bytes, Call, Cursor, END_OF_TIME,
+    Error, Json, KeyedBroadcastOperator, KeyedCall, KeyedOperator, ListState, MapState, MapValues, Output, Postcard,
+    Record, RecordOperator, ReducingState, Result, Setup, States, Text, Timer, TimerBatch, Ttl, ValueState,
     backend::TimeDomain,
     log,
     metrics::{Counter, Gauge},

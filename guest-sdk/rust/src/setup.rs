@@ -10,14 +10,17 @@ use crate::{
     bindings::{
         exports::wasmill::operator::guest::Context,
         wasmill::operator::description::{
-            Codec as Format, Columns, Description, Input, Output, State, StateKind, StateScope, TimerDomains,
+            Codec as Format, Columns, Description, Input, Output, StateScope, TimerDomains,
         },
     },
-    codec::{Codec, StateValue, named},
+    codec::{Codec, StateValue},
     error::{Error, Result},
     metrics::{Counter, Gauge, Metrics},
     output::{OutputKind, Port},
-    state::ValueState,
+    state::{
+        Aggregate, AggregatingState, BroadcastState, Clock, Declaration, ListState, MapKey, MapState, ReducingState,
+        ValueState,
+    },
 };
 
 /// What an operator says of itself and asks for in `open`.
@@ -28,9 +31,12 @@ pub struct Setup {
     pub(crate) description: Description,
     pub(crate) metrics: Metrics,
     pub(crate) emit: Arc<dyn Emit>,
+    pub(crate) clock: Arc<Clock>,
     context: Option<Context>,
     config: String,
     config_was_read: std::cell::Cell<bool>,
+    /// What is wrong with what was declared.
+    failure: Option<String>,
 }
 
 impl Setup {
@@ -47,9 +53,11 @@ impl Setup {
             description,
             metrics: Metrics::default(),
             emit: Arc::new(Nowhere),
+            clock: Arc::default(),
             context: None,
             config: config.to_string(),
             config_was_read: std::cell::Cell::new(false),
+            failure: None,
         }
     }
 
@@ -75,8 +83,16 @@ impl Setup {
         serde_json::from_str(&self.config).map_err(|error| Error::Job(format!("config is not JSON: {error}")))
     }
 
-    /// An operator that never asks for its configuration takes none.
-    pub(crate) fn check_config(&self) -> Result {
+    /// What was declared is wrong.
+    pub(crate) fn fail(&mut self, message: String) {
+        self.failure.get_or_insert(message);
+    }
+
+    /// Verifies what was declared. An operator that never asks for its configuration takes none.
+    pub(crate) fn check(&self) -> Result {
+        if let Some(message) = &self.failure {
+            return Err(Error::job(message));
+        }
         match self.config_table()? {
             Value::Object(table) if !self.config_was_read.get() => match table.keys().next() {
                 Some(key) => {
@@ -95,17 +111,42 @@ impl Setup {
 
     /// Declares state with one value a key, found again by `name` in later versions of the operator.
     pub fn value_state<V: StateValue>(&mut self, name: &str) -> ValueState<V> {
-        self.description.states.push(State {
-            name: name.to_string(),
-            kind: StateKind::Value,
-            scope: StateScope::Keyed,
-            key: named("bytes"),
-            map_key: named("bytes"),
-            value: V::format(),
-            schema_version: 1,
-            ttl: None,
-        });
-        ValueState::new(self.description.states.len() as u32 - 1, name)
+        self.state(name).value()
+    }
+
+    /// Declares state with a list a key, to which elements are appended.
+    pub fn list_state<V: StateValue>(&mut self, name: &str) -> ListState<V> {
+        self.state(name).list()
+    }
+
+    /// Declares state with an ordered map a key.
+    pub fn map_state<K: MapKey, V: StateValue>(&mut self, name: &str) -> MapState<K, V> {
+        self.state(name).map()
+    }
+
+    /// Declares state with one value a key, into which `reduce` takes those that are added.
+    pub fn reducing_state<V: StateValue>(
+        &mut self,
+        name: &str,
+        reduce: fn(&mut V::Owned, V::Owned),
+    ) -> ReducingState<V> {
+        self.state(name).reducing(reduce)
+    }
+
+    /// Declares state with what an aggregate has gathered, a key.
+    pub fn aggregating_state<A: Aggregate>(&mut self, name: &str, aggregate: A) -> AggregatingState<A> {
+        self.state(name).aggregating(aggregate)
+    }
+
+    /// Declares a map of which every subtask has a copy, for a
+    /// [`KeyedBroadcastOperator`](crate::KeyedBroadcastOperator).
+    pub fn broadcast_state<K: MapKey, V: StateValue>(&mut self, name: &str) -> BroadcastState<K, V> {
+        self.state(name).broadcast()
+    }
+
+    /// Declares state that has a time to live or another schema version than 1: begins what names its kind.
+    pub fn state<'a>(&'a mut self, name: &'a str) -> Declaration<'a> {
+        Declaration::new(self, name)
     }
 
     /// Declares that the operator sets event-time timers.
@@ -157,8 +198,9 @@ impl Setup {
         O::new(Port { index: 0, emit: self.emit.clone() })
     }
 
-    /// The states' keys are read with the codec of the input's keys.
+    /// The keys of keyed states are read with the codec of the input's keys.
     pub(crate) fn state_keys(&mut self, format: &Format) {
-        self.description.states.iter_mut().for_each(|state| state.key = format.clone());
+        let keyed = self.description.states.iter_mut().filter(|state| state.scope == StateScope::Keyed);
+        keyed.for_each(|state| state.key = format.clone());
     }
 }

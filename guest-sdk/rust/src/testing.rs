@@ -18,8 +18,10 @@
 //! ```
 
 mod memory;
+mod store;
 
 pub use memory::{Memory, Snapshot};
+pub use store::Stored;
 
 use crate::{
     backend::TimeDomain,
@@ -29,7 +31,7 @@ use crate::{
     error::{Error, Result},
     instance::Instance,
     native::context,
-    operator::{Operator, TypedOperator},
+    operator::{Operator, TypedBroadcast, TypedOperator},
 };
 
 /// An emitted row: key, value and, if it has one, its time.
@@ -44,6 +46,8 @@ pub struct Harness<O: Operator> {
     instance: Instance<O, Memory>,
     time: CallTime,
     epoch: u64,
+    /// Of each input whether it is keyed.
+    keyed: Vec<bool>,
 }
 
 impl<O: Operator> Harness<O> {
@@ -60,7 +64,7 @@ impl<O: Operator> Harness<O> {
     /// # Errors
     /// The operator's own.
     pub fn open_with(config: &str, change: impl FnOnce(&mut Context)) -> Result<Self> {
-        Self::start(config, Memory::new(1), change)
+        Self::start(config, None, change)
     }
 
     /// Opens an operator on the state and timers of a snapshot, as after a crash.
@@ -68,21 +72,32 @@ impl<O: Operator> Harness<O> {
     /// # Errors
     /// The operator's own.
     pub fn restore(config: &str, snapshot: &Snapshot, change: impl FnOnce(&mut Context)) -> Result<Self> {
-        let memory = Memory::restore(snapshot);
-        let epoch = memory.epoch();
-        Self::start(config, memory, |context| {
-            (context.restored, context.attempt, context.epoch) = (true, 2, epoch);
-            change(context);
-        })
+        Self::start(config, Some(snapshot), change)
     }
 
-    fn start(config: &str, memory: Memory, change: impl FnOnce(&mut Context)) -> Result<Self> {
-        Instance::<O, Memory>::describe(config).map_err(Error::Job)?;
+    fn start(config: &str, snapshot: Option<&Snapshot>, change: impl FnOnce(&mut Context)) -> Result<Self> {
+        let described = Instance::<O, Memory>::describe(config).map_err(Error::Job)?;
         let mut context = context("test", O::NAME, config);
+        if let Some(snapshot) = snapshot {
+            (context.restored, context.attempt, context.epoch) = (true, 2, snapshot.epoch + 1);
+        }
         change(&mut context);
         let epoch = context.epoch;
+        let memory = Memory::new(epoch, described.states, snapshot);
+        let keyed = described.inputs.iter().map(|input| input.keyed).collect();
         let instance = Instance::open(context, memory)?;
-        Ok(Harness { instance, time: CallTime { watermark: i64::MIN, processing_time: 0 }, epoch })
+        let time = CallTime { watermark: i64::MIN, processing_time: 0 };
+        Ok(Harness { instance, time, epoch, keyed })
+    }
+
+    /// Calls the operator with the rules of the host for state.
+    fn call(
+        &mut self,
+        input_is_keyed: bool,
+        call: impl FnOnce(&mut Instance<O, Memory>, CallTime) -> Result,
+    ) -> Result {
+        self.instance.backend().begin_call(self.time, !input_is_keyed);
+        call(&mut self.instance, self.time)
     }
 
     /// Gives the operator a batch of input number `input`; timers that are due fire after it.
@@ -90,7 +105,8 @@ impl<O: Operator> Harness<O> {
     /// # Errors
     /// The operator's own.
     pub fn process(&mut self, input: u32, batch: Batch) -> Result {
-        self.instance.process(self.time, input, batch)?;
+        let keyed = self.keyed.get(input as usize).copied().unwrap_or(false);
+        self.call(keyed, |instance, time| instance.process(time, input, batch))?;
         self.fire()
     }
 
@@ -118,7 +134,7 @@ impl<O: Operator> Harness<O> {
     /// The operator's own.
     pub fn finish(&mut self) -> Result {
         self.watermark(END_OF_TIME)?;
-        self.instance.finish(self.time)
+        self.call(true, |instance, time| instance.finish(time))
     }
 
     fn fire(&mut self) -> Result {
@@ -126,7 +142,7 @@ impl<O: Operator> Harness<O> {
             [(TimeDomain::EventTime, self.time.watermark), (TimeDomain::ProcessingTime, self.time.processing_time)];
         for (domain, now) in now {
             while let Some(timers) = self.instance.backend().take_due(domain, now) {
-                self.instance.on_timers(self.time, domain, timers)?;
+                self.call(true, |instance, time| instance.on_timers(time, domain, timers))?;
             }
         }
         Ok(())
@@ -137,8 +153,9 @@ impl<O: Operator> Harness<O> {
     /// # Errors
     /// The operator's own.
     pub fn cut(&mut self) -> Result {
-        self.instance.snapshot(self.time, self.epoch)?;
-        self.instance.backend().cut(self.epoch);
+        let epoch = self.epoch;
+        self.call(true, |instance, time| instance.snapshot(time, epoch))?;
+        self.instance.backend().cut(epoch);
         self.epoch += 1;
         Ok(())
     }
@@ -205,6 +222,27 @@ where
         let mut batch = Batch::default();
         batch.push(timestamp, key.then_some(&keys), value.then_some(&values));
         self.process(0, batch)
+    }
+
+    /// Gives the operator one record of its broadcast input.
+    ///
+    /// # Errors
+    /// The operator's own, or the record's when a value has no encoding.
+    pub fn push_broadcast(
+        &mut self,
+        key: <<O::Runs as TypedBroadcast>::BroadcastKey as Codec>::View<'_>,
+        value: <<O::Runs as TypedBroadcast>::BroadcastValue as Codec>::View<'_>,
+        timestamp: i64,
+    ) -> Result
+    where
+        O::Runs: TypedBroadcast,
+    {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let key = <O::Runs as TypedBroadcast>::BroadcastKey::encode(key, &mut keys)?;
+        let value = <O::Runs as TypedBroadcast>::BroadcastValue::encode(value, &mut values)?;
+        let mut batch = Batch::default();
+        batch.push(timestamp, key.then_some(&keys), value.then_some(&values));
+        self.process(1, batch)
     }
 
     /// Takes the rows emitted since the last time, in order.

@@ -6,7 +6,7 @@ use wasmill_sdk::{
     batch::{KEY_ABSENT, NO_TIME, VALUE_ABSENT},
     native::{Instance, description},
     prelude::*,
-    testing::{Harness, Memory},
+    testing::{Harness, Memory, Stored},
 };
 
 fn describe<O: Operator>(config: &str) -> Result<description::Description, String> {
@@ -311,7 +311,7 @@ fn stored_bytes_that_do_not_fit_are_the_jobs_error() {
     let mut harness = Harness::<Sum>::open("{}").unwrap();
     harness.push("a", 1, 0).unwrap();
     let mut snapshot = harness.snapshot().unwrap();
-    snapshot.state.insert((0, b"a".to_vec()), b"short".to_vec());
+    snapshot.state.insert((0, b"a".to_vec()), Stored::Value(b"short".to_vec(), i64::MAX));
     let mut harness = Harness::<Sum>::restore("{}", &snapshot, |_| ()).unwrap();
     let error = harness.push("a", 1, 0).unwrap_err();
     let message = "state `sums`, key a: what is stored cannot be read as its codec: 5 bytes are no i64, which has 8";

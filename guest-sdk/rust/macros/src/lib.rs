@@ -20,13 +20,14 @@ use proc_macro::TokenStream;
 ///
 /// The function may return nothing or a `Result`. Tests name the operator by the function's name: `Harness::<split>`.
 ///
-/// Otherwise it is put on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator`.
+/// Otherwise it is put on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator` or `BatchOperator`.
 #[proc_macro_attribute]
 pub fn operator(arguments: TokenStream, item: TokenStream) -> TokenStream {
     operator::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Tells the SDK which states a type holds: its fields of type `ValueState`, and those marked `#[state]`.
+/// Tells the SDK which states a type holds: its fields whose types are named as the SDK's states (`ValueState`,
+/// `ListState`, `MapState`, `ReducingState`, `AggregatingState`, `BroadcastState`), and those marked `#[state]`.
 #[proc_macro_derive(States, attributes(state))]
 pub fn states(item: TokenStream) -> TokenStream {
     states::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()

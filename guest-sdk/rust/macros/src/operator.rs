@@ -11,11 +11,11 @@ const FUNCTION: &str = "an operator function takes a record and an output: \
      `fn name(record: Record<'_, Key, Value>, out: &mut Output<Key, Value>)`, \
      with `MapValues<Value>` instead of `Output` to give each row another value";
 
-const IMPL: &str =
-    "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator` for a type";
+const IMPL: &str = "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator` or `BatchOperator` \
+     for a type";
 
-const ITEM: &str =
-    "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator` or `BatchOperator`";
+const ITEM: &str = "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator` or \
+     `BatchOperator`";
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !arguments.is_empty() {
@@ -37,10 +37,13 @@ fn of_impl(item: &ItemImpl) -> Result<TokenStream> {
     let runs = match path.segments.last().map(|last| last.ident.to_string()).as_deref() {
         Some("RecordOperator") => quote!(::wasmill_sdk::operator::Records<#of>),
         Some("KeyedOperator") => quote!(::wasmill_sdk::operator::Keyed<#of>),
+        Some("KeyedBroadcastOperator") => quote!(::wasmill_sdk::operator::KeyedBroadcast<#of>),
         Some("BatchOperator") => quote!(#of),
         _ => return Err(Error::new_spanned(path, IMPL)),
     };
-    let export = export(of, &runs);
+    let migrates =
+        item.items.iter().any(|member| matches!(member, ImplItem::Fn(method) if method.sig.ident == "migrate"));
+    let export = export(of, &runs, migrates);
     let item = inlined(item.clone());
     Ok(quote! { #item #export })
 }
@@ -80,7 +83,7 @@ fn of_function(function: &ItemFn) -> Result<TokenStream> {
     }
     let (name, visibility, out) = (&signature.ident, &function.vis, &out.elem);
     let documentation = function.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
-    let export = export(&name.to_token_stream(), &quote!(::wasmill_sdk::operator::Records<#name>));
+    let export = export(&name.to_token_stream(), &quote!(::wasmill_sdk::operator::Records<#name>), false);
     Ok(quote! {
         #function
 
@@ -133,8 +136,14 @@ fn codecs(record: &Type) -> Result<(&Type, &Type)> {
     }
 }
 
-/// Names the operator after its crate, and exports it from a component.
-fn export(of: &impl ToTokens, runs: &TokenStream) -> TokenStream {
+/// Names the operator after its crate, and exports it from a component; `migrate` too if the operator has it, as an export says
+/// to the host that it can.
+fn export(of: &impl ToTokens, runs: &TokenStream, migrates: bool) -> TokenStream {
+    let migration = migrates.then(|| {
+        quote!(::wasmill_sdk::bindings::migrating::export_migration!(
+            Component with_types_in ::wasmill_sdk::bindings::migrating
+        );)
+    });
     quote! {
         impl ::wasmill_sdk::Operator for #of {
             type Runs = #runs;
@@ -152,6 +161,7 @@ fn export(of: &impl ToTokens, runs: &TokenStream) -> TokenStream {
         const _: () = {
             type Component = ::wasmill_sdk::export::Component<#of>;
             ::wasmill_sdk::bindings::export!(Component with_types_in ::wasmill_sdk::bindings);
+            #migration
         };
     }
 }

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{Data, DeriveInput, Error, Field, Index, Result, Type};
 
 /// Types that are states.
-const STATES: &[&str] = &["ValueState"];
+const STATES: &[&str] = &["ValueState", "ListState", "MapState", "ReducingState", "AggregatingState", "BroadcastState"];
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
@@ -27,12 +27,12 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
             #[inline(always)]
             fn select(&mut self, slot: ::wasmill_sdk::state::Slot) {
                 let _ = slot;
-                #( self.#states.select(slot); )*
+                #( ::wasmill_sdk::state::State::select(&mut self.#states, slot); )*
             }
 
             fn visit(&mut self, visit: &mut dyn ::core::ops::FnMut(&mut dyn ::wasmill_sdk::state::StateColumn)) {
                 let _ = &visit;
-                #( visit(&mut self.#states); )*
+                #( visit(::wasmill_sdk::state::State::column(&mut self.#states)); )*
             }
         }
     })

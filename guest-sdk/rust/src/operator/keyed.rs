@@ -10,6 +10,7 @@ use crate::{
     call::{Call, KeyedCall},
     codec::Codec,
     error::{Error, Result},
+    migration::Migration,
     output::OutputKind,
     record::{Record, Timer},
     setup::Setup,
@@ -109,25 +110,42 @@ pub trait KeyedOperator: States + Sized + 'static {
         let _ = (call, out);
         Ok(())
     }
+
+    /// Rewrites entries of an older schema version of a state.
+    ///
+    /// # Errors
+    /// The job's; unless implemented, that it cannot.
+    fn migrate(migration: &mut Migration) -> Result<()> {
+        migration.refuse()
+    }
 }
 
 /// Runs a [`KeyedOperator`].
 pub struct Keyed<O: KeyedOperator> {
-    operator: O,
-    out: O::Output,
-    cache: StateCache,
+    pub(super) operator: O,
+    pub(super) out: O::Output,
+    pub(super) cache: StateCache,
 }
 
 impl<O: KeyedOperator> Keyed<O> {
-    #[inline(never)]
     fn each_record(&mut self, call: &mut Call<'_>, batch: &Batch) -> Result {
+        self.cache.resolve(call, &mut self.operator, batch.key_column(), batch.rows())?;
+        match self.cache.needs_time() {
+            true => self.each_resolved::<true>(call, batch),
+            false => self.each_resolved::<false>(call, batch),
+        }
+    }
+
+    /// The loop over records. Only where `TIMED` do states need to know the time of each.
+    #[inline(never)]
+    fn each_resolved<const TIMED: bool>(&mut self, call: &mut Call<'_>, batch: &Batch) -> Result {
         let rows = batch.rows();
         let Keyed { operator, out, cache } = self;
-        cache.resolve(call, operator, batch.key_column(), rows)?;
         let mut keys = O::Key::rows(batch.key_column(), rows);
         let mut values = O::Value::rows(batch.value_column(), rows);
-        let (time, timers, metrics) = (call.time, &mut *call.timers, &mut *call.metrics);
-        let mut call = KeyedCall { time, timers, metrics, keys: batch.key_column(), row: 0 };
+        let (time, timers, metrics, backend) = (call.time, &mut *call.timers, &mut *call.metrics, &mut *call.backend);
+        let directory = cache.directory();
+        let mut call = KeyedCall { time, timers, metrics, keys: batch.key_column(), row: 0, backend, directory };
         let slots = cache.slots();
         for row in 0..rows {
             let key = next(keys.next(), "key", row)?;
@@ -135,6 +153,9 @@ impl<O: KeyedOperator> Keyed<O> {
             let timestamp = batch.timestamps.get(row).copied().unwrap_or(NO_TIME);
             let (key, value) = (O::Key::view(&key), O::Value::view(&value));
             operator.select(slots.get(row).copied().unwrap_or(Slot::NONE));
+            if TIMED {
+                cache.at(timestamp);
+            }
             call.row = row;
             out.begin_row(timestamp);
             let record = Record { key, value, timestamp, row, batch };
@@ -149,10 +170,11 @@ impl<O: KeyedOperator> Keyed<O> {
         let rows = timers.times.len();
         let column = timers.key_column();
         let Keyed { operator, out, cache } = self;
-        cache.resolve(call, operator, column, rows).map_err(|error| error.of_timer("a timer"))?;
+        cache.resolve_timers(call, operator, column, rows).map_err(|error| error.of_timer("a timer"))?;
         let mut keys = O::Key::rows(column, rows);
         let (time, set_timers, metrics) = (call.time, &mut *call.timers, &mut *call.metrics);
-        let mut call = KeyedCall { time, timers: set_timers, metrics, keys: column, row: 0 };
+        let (backend, directory) = (&mut *call.backend, cache.directory());
+        let mut call = KeyedCall { time, timers: set_timers, metrics, keys: column, row: 0, backend, directory };
         for (row, (&time, &tag)) in timers.times.iter().zip(&timers.tags).enumerate() {
             let place = |error: Error| {
                 let key = column.get(row).unwrap_or_default().escape_ascii();
@@ -160,6 +182,9 @@ impl<O: KeyedOperator> Keyed<O> {
             };
             let key = next(keys.next(), "key", row).map_err(place)?;
             operator.select(cache.slots().get(row).copied().unwrap_or(Slot::NONE));
+            if domain == TimeDomain::EventTime {
+                cache.at(time);
+            }
             call.row = row;
             out.begin_row(time);
             let timer = Timer { key: O::Key::view(&key), time, tag, domain };
@@ -182,8 +207,8 @@ impl<O: KeyedOperator> BatchOperator for Keyed<O> {
         operator.visit(&mut |_| held += 1);
         if held != declared {
             return Err(Error::job(format_args!(
-                "`open` declares {declared} states, but the operator holds {held}: each state is a field of type \
-                 `ValueState`, or marked `#[state]`, of a type with `#[derive(States)]`"
+                "`open` declares {declared} states, but the operator holds {held}: each state is a field of a type of \
+                 state, or marked `#[state]`, of a type with `#[derive(States)]`"
             )));
         }
         let cache = StateCache::new(setup, O::Key::WIDTH);
@@ -221,7 +246,11 @@ impl<O: KeyedOperator> BatchOperator for Keyed<O> {
         self.operator.finish(call, &mut self.out)?;
         self.out.end_row().map_err(|error| Error::Batch(error.to_string()))?;
         self.out.end(Batch::default().into());
-        Ok(())
+        self.cache.trim(call, &mut self.operator)
+    }
+
+    fn migrate(migration: &mut Migration) -> Result<()> {
+        O::migrate(migration)
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::store::{Content, Store, entries, migrate};
 use crate::{
-    backend::{Backend, Emit, EntryKeys, MetricKind, Operation, Sample, TimeDomain, Values, Writes},
+    backend::{Backend, Emit, EntryKeys, MetricKind, Page, Sample, TimeDomain, Values, Writes},
     batch::{Batch, TimerBatch},
-    column::Column,
+    bindings::wasmill::operator::{description::State, types::Call as CallTime},
+    error::Result,
+    operator::Operator,
 };
-
-/// A value by state and key.
-type State = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
 /// Time, key and tag.
 type Timer = (i64, Vec<u8>, u64);
@@ -25,10 +25,24 @@ const DUE_LIMIT: usize = 4_096;
 pub struct Snapshot {
     /// The epoch that was cut.
     pub epoch: u64,
-    /// Values by state number and key.
-    pub state: State,
+    /// What is stored, by state number and key.
+    pub state: Content,
     event: BTreeSet<Timer>,
     processing: BTreeSet<Timer>,
+}
+
+impl Snapshot {
+    /// The snapshot with state number `state` rewritten by the operator's `migrate` from schema version `from_version`.
+    ///
+    /// # Errors
+    /// The operator's own.
+    ///
+    /// # Panics
+    /// If `migrate` changes keys or the number of entries.
+    pub fn migrate<O: Operator>(&self, state: u32, from_version: u32) -> Result<Snapshot> {
+        let state = migrate::<O>(&self.state, state, from_version)?;
+        Ok(Snapshot { state, ..self.clone() })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,51 +54,59 @@ impl Emit for Emitted {
     }
 }
 
-/// A value and the epoch it was written in; `None` where it was removed.
-type Versioned = (u64, Option<Vec<u8>>);
-
 /// A backend in memory. It panics where the host would trap.
 #[derive(Debug)]
 pub struct Memory {
     emitted: Arc<Emitted>,
-    /// By state and key.
-    state: BTreeMap<(u32, Vec<u8>), Versioned>,
+    store: Store,
     epoch: u64,
-    /// The snapshot whose entries are still being handed over.
-    cut: Option<Snapshot>,
+    /// Timers of the snapshot whose entries are still being handed over.
+    cut: Option<(BTreeSet<Timer>, BTreeSet<Timer>)>,
     event: BTreeSet<Timer>,
     processing: BTreeSet<Timer>,
     metrics: BTreeMap<String, f64>,
     reads: usize,
+    writes: usize,
+    time: CallTime,
+    broadcast: bool,
 }
 
 impl Memory {
-    pub(crate) fn new(epoch: u64) -> Memory {
+    pub(crate) fn new(epoch: u64, states: Vec<State>, snapshot: Option<&Snapshot>) -> Memory {
         Memory {
             emitted: Arc::default(),
-            state: BTreeMap::new(),
+            store: Store::new(states, epoch, snapshot.map(|snapshot| snapshot.state.clone()).unwrap_or_default()),
             epoch,
             cut: None,
-            event: BTreeSet::new(),
-            processing: BTreeSet::new(),
+            event: snapshot.map(|snapshot| snapshot.event.clone()).unwrap_or_default(),
+            processing: snapshot.map(|snapshot| snapshot.processing.clone()).unwrap_or_default(),
             metrics: BTreeMap::new(),
             reads: 0,
+            writes: 0,
+            time: CallTime { watermark: i64::MIN, processing_time: 0 },
+            broadcast: false,
         }
     }
 
-    pub(crate) fn restore(snapshot: &Snapshot) -> Memory {
-        let state = snapshot.state.iter().map(|(key, value)| (key.clone(), (0, Some(value.clone())))).collect();
-        let (event, processing) = (snapshot.event.clone(), snapshot.processing.clone());
-        Memory { state, event, processing, ..Memory::new(snapshot.epoch + 1) }
+    /// A call begins; `broadcast` says whether it may change broadcast state.
+    pub(crate) fn begin_call(&mut self, time: CallTime, broadcast: bool) {
+        (self.time, self.broadcast) = (time, broadcast);
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// How many times entries were read: once a state and batch at most.
+    /// How many times entries were read: values once a state and batch at most.
     pub fn reads(&self) -> usize {
         self.reads
+    }
+
+    /// How many entries were written.
+    pub fn writes(&self) -> usize {
+        self.writes
+    }
+
+    /// What is stored now, by state number and key, without what has expired: what was handed over, whether or not it belongs
+    /// to a snapshot yet.
+    pub fn stored(&self) -> Content {
+        self.store.content(self.time)
     }
 
     /// Timers that are set, in the order in which they fire: time, key and tag.
@@ -102,15 +124,14 @@ impl Memory {
 
     pub(crate) fn cut(&mut self, epoch: u64) {
         assert!(epoch >= self.epoch && self.cut.is_none(), "epoch {epoch} is cut at {}", self.epoch);
-        let present = self.state.iter().filter_map(|(key, (_, value))| Some((key.clone(), value.clone()?)));
-        let state = present.collect();
-        let (event, processing) = (self.event.clone(), self.processing.clone());
-        self.cut = Some(Snapshot { epoch, state, event, processing });
+        self.store.cut(epoch);
+        self.cut = Some((self.event.clone(), self.processing.clone()));
         self.epoch = epoch + 1;
     }
 
     pub(crate) fn seal(&mut self) -> Option<Snapshot> {
-        self.cut.take()
+        let (event, processing) = self.cut.take()?;
+        Some(Snapshot { epoch: self.epoch - 1, state: self.store.seal(), event, processing })
     }
 
     pub(crate) fn take_emitted(&mut self) -> Vec<(u32, Batch)> {
@@ -143,15 +164,6 @@ impl Memory {
     }
 }
 
-fn column<'a>(ends: &'a [u32], bytes: &'a [u8]) -> Column<'a> {
-    Column { ends, bytes, flags: &[], absent: 0 }
-}
-
-/// The entries of a column that has no nulls.
-fn entries<'a>(ends: &'a [u32], bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    column(ends, bytes).iter(ends.len()).map(|entry| entry.expect("the column is valid"))
-}
-
 impl Backend for Memory {
     fn emitter(&self) -> Arc<dyn Emit> {
         self.emitted.clone()
@@ -159,42 +171,17 @@ impl Backend for Memory {
 
     fn get_many(&mut self, state: u32, keys: &EntryKeys) -> Values {
         self.reads += 1;
-        let mut values = Values { present: Vec::new(), value_ends: Vec::new(), values: Vec::new() };
-        for key in entries(&keys.key_ends, &keys.keys) {
-            let value = self.state.get(&(state, key.to_vec())).and_then(|(_, value)| value.as_deref());
-            values.present.push(u8::from(value.is_some()));
-            values.values.extend_from_slice(value.unwrap_or_default());
-            values.value_ends.push(values.values.len() as u32);
-        }
-        values
+        self.store.get_many(state, keys, self.time)
     }
 
     fn write_many(&mut self, state: u32, epoch: u64, writes: &Writes) {
-        let of_cut = self.cut.as_ref().is_some_and(|cut| cut.epoch == epoch);
-        assert!(epoch == self.epoch || of_cut, "a write of epoch {epoch} at {}", self.epoch);
-        let rows = writes.operations.len();
-        assert!(writes.entries.key_ends.len() == rows && writes.value_ends.len() == rows, "writes are not valid");
-        let keys = entries(&writes.entries.key_ends, &writes.entries.keys);
-        let values = entries(&writes.value_ends, &writes.values);
-        for ((operation, key), value) in writes.operations.iter().zip(keys).zip(values) {
-            let key = (state, key.to_vec());
-            let value = match operation {
-                Operation::Put => Some(value.to_vec()),
-                Operation::Delete | Operation::Clear => None,
-                Operation::Append => panic!("a value cannot be appended to"),
-            };
-            if let (true, Some(cut)) = (of_cut, &mut self.cut) {
-                match value.clone() {
-                    Some(value) => cut.state.insert(key.clone(), value),
-                    None => cut.state.remove(&key),
-                };
-            }
-            // What was cut may be handed over after the entry was written anew.
-            let held = self.state.entry(key).or_insert((0, None));
-            if held.0 <= epoch {
-                *held = (epoch, value);
-            }
-        }
+        self.writes += writes.operations.len();
+        self.store.write_many(state, epoch, writes, self.broadcast);
+    }
+
+    fn scan(&mut self, state: u32, key: &[u8], from: &[u8], max_bytes: u32) -> Page {
+        self.reads += 1;
+        self.store.scan(state, key, from, max_bytes, self.time)
     }
 
     fn register(&mut self, domain: TimeDomain, timers: &TimerBatch) {

@@ -1,0 +1,55 @@
+//! Holds what is known of one map.
+
+use std::collections::BTreeMap;
+
+use super::{Cell, Generation};
+
+/// An entry of a map.
+pub(super) struct Held<T> {
+    pub(super) cell: Cell<T>,
+    /// When it expires, if it does; of one that the host gave, `i64::MAX`, since the host does not tell.
+    pub(super) expires: i64,
+    /// Heap memory of the value.
+    pub(super) weight: u32,
+}
+
+/// What is known of a map.
+pub(super) struct Map<T> {
+    /// Entries by encoded map key; those that are known to be absent too.
+    pub(super) entries: BTreeMap<Vec<u8>, Held<T>>,
+    /// Whether what is not in `entries` does not exist.
+    pub(super) whole: bool,
+    /// Whether its beginning was read from the host.
+    pub(super) is_begun: bool,
+    /// Whether any entry was read from the host, and when: later it may have expired.
+    pub(super) is_read: bool,
+    pub(super) read_at: i64,
+    /// The generation in which all entries were removed, if the host was not told.
+    pub(super) cleared: Option<Generation>,
+    /// The generation in which it changed last, if the host was not told all, and the one before that.
+    pub(super) listed: Option<Generation>,
+    pub(super) listed_before: Option<Generation>,
+}
+
+impl<T> Default for Map<T> {
+    fn default() -> Map<T> {
+        Map {
+            entries: BTreeMap::new(),
+            whole: false,
+            is_begun: false,
+            is_read: false,
+            read_at: i64::MIN,
+            cleared: None,
+            listed: None,
+            listed_before: None,
+        }
+    }
+}
+
+impl<T> Map<T> {
+    /// Memory that an entry takes beside what its value has on the heap, roughly, in bytes.
+    pub(super) fn cost(map_key: &[u8]) -> usize {
+        // Nodes of the tree are two thirds full on average.
+        map_key.len() + (size_of::<Vec<u8>>() + size_of::<Held<T>>()) * 3 / 2
+    }
+}

@@ -71,7 +71,11 @@ pub(crate) fn all(parallelism: &[u32], repeats: usize, scale: f64, json: bool) -
                 for repeat in 0..repeats {
                     for checkpoints in [false, true] {
                         let case = Case { variant, parallelism, keys, records, checkpoints };
-                        eprintln!("{keys} keys, p {parallelism}, {}, {checkpoints}, run {} ...", variant.name(), repeat + 1);
+                        eprintln!(
+                            "{keys} keys, p {parallelism}, {}, {checkpoints}, run {} ...",
+                            variant.name(),
+                            repeat + 1
+                        );
                         let run = spawn(&case)?;
                         ensure!(run.outcome == expected, "the outcome is {:?} and not {expected:?}", run.outcome);
                         if json {
@@ -124,7 +128,8 @@ fn print(off: &[Run], on: &[Run]) {
 
 /// Measures in a process of its own.
 fn spawn(case: &Case) -> Result<Run> {
-    let output = Command::new(std::env::current_exe()?).args(["--checkpoint-case", &serde_json::to_string(case)?]).output()?;
+    let output =
+        Command::new(std::env::current_exe()?).args(["--checkpoint-case", &serde_json::to_string(case)?]).output()?;
     if !output.status.success() {
         bail!("{case:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

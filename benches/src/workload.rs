@@ -105,7 +105,9 @@ impl Workload {
         let (source, nodes): (_, Vec<Step>) = match self {
             Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
             Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
-            Workload::W2 | Workload::W2DeadLetter => (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)]),
+            Workload::W2 | Workload::W2DeadLetter => {
+                (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)])
+            }
             Workload::Words => {
                 let lines = Arc::new(Lines { lines: Arc::new(novels()?), repeats: records / WORDS });
                 let split = ("split", Exchange::Forward, operators.split()?);

@@ -11,7 +11,9 @@ fn help() {
 
 #[test]
 fn help_of_each_command() {
-    for command in ["new", "build", "inspect", "check", "plan", "run", "savepoint", "stop", "test", "schema", "completions"] {
+    for command in
+        ["new", "build", "inspect", "check", "plan", "run", "savepoint", "stop", "test", "schema", "completions"]
+    {
         insta::assert_snapshot!(format!("help_{command}"), run(wasmill().args([command, "--help"])));
     }
 }

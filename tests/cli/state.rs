@@ -34,7 +34,10 @@ fn what_is_stored_can_be_read_without_the_operators_code() {
     let report: Value = serde_json::from_str(&state(folder, &["list", "--json"]).stdout).unwrap();
     assert_eq!((&report["job"], &report["finished"], &report["epoch"]), (&json!("wordcount"), &json!(true), &json!(1)));
     let counts = &report["operators"][1]["states"][0];
-    assert_eq!((&counts["state"], &counts["kind"], &counts["entries"]), (&json!("counts"), &json!("value"), &json!(13822)));
+    assert_eq!(
+        (&counts["state"], &counts["kind"], &counts["entries"]),
+        (&json!("counts"), &json!("value"), &json!(13822))
+    );
     let listed = state(folder, &["list"]);
     assert!(listed.stdout.contains("13,822"), "{}", listed.stdout);
 

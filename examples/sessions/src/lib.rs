@@ -68,7 +68,8 @@ impl KeyedOperator for Sessions {
     /// Tells the sessions that have ended. A timer of a session that grew since finds nothing.
     fn on_timer(&mut self, timer: Timer<'_, Text>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
         let mut open = self.open.get().cloned().unwrap_or_default();
-        let (ended, rest): (Vec<_>, Vec<_>) = open.drain(..).partition(|session| session.last + self.gap <= timer.time());
+        let (ended, rest): (Vec<_>, Vec<_>) =
+            open.drain(..).partition(|session| session.last + self.gap <= timer.time());
         for session in &ended {
             out.emit(timer.key(), session);
         }

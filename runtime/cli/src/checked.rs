@@ -40,9 +40,10 @@ impl Checked {
         };
         let job = Job::read(path, overrides).map_err(refuse)?;
         // To bury a record an instance is made while the one that failed still lives.
-        let instances = job.operators.iter().map(|operator| {
-            operator.place.parallelism.saturating_mul(if operator.dead_letter { 2 } else { 1 })
-        });
+        let instances = job
+            .operators
+            .iter()
+            .map(|operator| operator.place.parallelism.saturating_mul(if operator.dead_letter { 2 } else { 1 }));
         let instances = instances.fold(0, u32::saturating_add);
         let runtime = components::runtime(instances).map_err(|error| Failure::new(Exit::Failed, error))?;
         let loaded = components::load_all(&runtime, job.components());

@@ -43,10 +43,9 @@ pub(crate) fn process(deed: &str, batch: &Batch) -> Result<(), Error> {
         "unknown-state" => drop(state::get_many(9, &keys(own(batch)))),
         "wrong-epoch" => state::write_many(0, 77, &put(own(batch))),
         "map-without-keys" | "write-broadcast" => state::write_many(0, 1, &put(own(batch))),
-        "keys-of-no-map" => drop(state::get_many(
-            0,
-            &EntryKeys { map_key_ends: vec![1], map_keys: vec![7], ..keys(own(batch)) },
-        )),
+        "keys-of-no-map" => {
+            drop(state::get_many(0, &EntryKeys { map_key_ends: vec![1], map_keys: vec![7], ..keys(own(batch)) }))
+        }
         "append-value" => state::write_many(0, 1, &Writes { operations: vec![Operation::Append], ..put(own(batch)) }),
         "expire-value" => state::write_many(0, 1, &Writes { expires: vec![5], ..put(own(batch)) }),
         "scan-value" => drop(state::scan(0, own(batch), &[], 1_000)),

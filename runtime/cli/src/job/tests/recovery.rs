@@ -116,7 +116,8 @@ fn hostile_values() {
         assert!(shown.starts_with(&format!("error: {expected}\n")), "{line}: {shown}");
         assert_eq!(shown.matches("error: ").count(), 1, "{line}: {shown}");
         let job = read(&format!("[{table}]\n{line}\n"), &[]);
-        assert_eq!((job.checkpoint, job.restart), (read("", &[]).checkpoint, read("", &[]).restart), "{line}");
+        let sound = read(&format!("[{table}]\n"), &[]);
+        assert_eq!((job.checkpoint, job.restart), (sound.checkpoint, sound.restart), "{line}");
     }
     for table in ["checkpoint", "restart"] {
         let shown = around(&format!("{table} = 1\n"), BOUNDED, STDOUT);

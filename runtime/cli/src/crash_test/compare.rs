@@ -55,7 +55,8 @@ pub(crate) fn difference(expected: &[Vec<u8>], found: &[Vec<u8>]) -> Option<Diff
         };
         let line = match order {
             Ordering::Equal => {
-                (expected.next(), found.next());
+                expected.next();
+                found.next();
                 continue;
             }
             Ordering::Less => {

@@ -90,7 +90,8 @@ impl state::Host for Guest {
             };
             return Err(OperatorError::Contract(message).into());
         }
-        if described.scope == StateScope::Broadcast && !(self.phase == Phase::Process && !self.keyed_input) {
+        let may_change = self.phase == Phase::Process && !self.keyed_input;
+        if described.scope == StateScope::Broadcast && !may_change {
             let why = format!(
                 "`{}` is broadcast, and changes only while rows of an input that is not keyed are processed",
                 described.name

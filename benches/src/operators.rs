@@ -43,8 +43,8 @@ pub(crate) struct Operators {
     runtime: Option<Runtime>,
 }
 
-/// How much state an instance may cache; the same for both variants.
-const STATE_CACHE_BYTES: u64 = 64 << 20;
+/// How much state an instance may cache, as by default; the same for both variants.
+const STATE_CACHE_BYTES: u64 = 128 << 20;
 
 impl Operators {
     pub(crate) fn new(variant: Variant, job: JobName) -> Result<Operators> {

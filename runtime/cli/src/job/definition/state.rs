@@ -28,10 +28,12 @@ pub static STATE: Table = Table {
         field(
             "cache",
             Kind::Size(64 * KIB, 4 * GIB),
-            "How much of its state an instance is asked to cache in its own memory. Counts against its `memory` limit.",
+            "How much of its state an instance is asked to cache in its own memory. Counts against its `memory` limit, which should \
+             be twice as much. About 80 bytes a key of a small value are needed; where keys do not fit, records cost several \
+             times as much.",
             "\"16MiB\"",
         )
-        .default("64MiB"),
+        .default("128MiB"),
         field("store-cache", Kind::Size(MIB, TIB), "Page cache of the job's store.", "\"256MiB\"").default("64MiB"),
         field(
             "write-buffer",

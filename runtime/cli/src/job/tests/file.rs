@@ -169,7 +169,7 @@ fn defaults_are_those_that_are_documented() {
     let job = Job::parse(Path::new("job.toml"), "name = \"a\"", &Overrides::default()).unwrap();
     assert_eq!((job.max_parallelism.get(), job.seed), (128, 0));
     assert_eq!(job.engine.memory, 4 << 30);
-    assert_eq!((job.state.directory, job.state.cache_bytes), (None, 64 << 20));
+    assert_eq!((job.state.directory, job.state.cache_bytes), (None, 128 << 20));
     let text = "name = \"a\"\n[limits]\ncall-budget = \"1s\"\n[operator.x]\ncomponent = \"x\"\ninput = \"y\"\n\
                 [operator.x.limits]\nmemory = 1000000\n";
     let job = Job::parse(Path::new("job.toml"), text, &Overrides::default()).unwrap();

@@ -14,6 +14,7 @@ use crate::{
     metrics::Metrics,
     migration::{Entries, Migration},
     operator::{BatchOperator, Operator},
+    output::Side,
     setup::Setup,
     timers::Timers,
 };
@@ -27,6 +28,7 @@ pub struct Instance<O: Operator, B: Backend> {
     emit: Arc<dyn Emit>,
     timers: Timers,
     metrics: Metrics,
+    sides: Vec<Side>,
     time: CallTime,
 }
 
@@ -52,7 +54,15 @@ impl<O: Operator, B: Backend> Instance<O, B> {
         let operator = O::Runs::open(&mut setup).map_err(Error::of_job)?;
         setup.check()?;
         let time = CallTime { watermark: i64::MIN, processing_time: 0 };
-        Ok(Instance { operator, backend, emit, timers: Timers::default(), metrics: setup.metrics, time })
+        Ok(Instance {
+            operator,
+            backend,
+            emit,
+            timers: Timers::default(),
+            metrics: setup.metrics,
+            sides: setup.sides,
+            time,
+        })
     }
 
     /// Rewrites entries of state number `state` from schema version `from_version` to the one described.
@@ -115,11 +125,19 @@ impl<O: Operator, B: Backend> Instance<O, B> {
     }
 
     fn call<T>(&mut self, export: impl FnOnce(&mut O::Runs, &mut Call<'_>) -> Result<T>) -> Result<T> {
-        let Instance { operator, backend, emit, timers, metrics, time } = self;
-        let result = export(operator, &mut Call { time: *time, backend, emit, timers, metrics });
+        let Instance { operator, backend, emit, timers, metrics, sides, time } = self;
+        let mut result = export(operator, &mut Call { time: *time, backend, emit, timers, metrics });
+        if result.is_ok()
+            && let Some(error) = sides.iter().find_map(|side| side.end().err())
+        {
+            result = Err(Error::Batch(format!("a row of a side output cannot be written: {error}")));
+        }
         match result {
             Ok(_) => timers.flush(backend),
-            Err(_) => timers.clear(),
+            Err(_) => {
+                timers.clear();
+                sides.iter().for_each(Side::discard);
+            }
         }
         metrics.flush(backend);
         result

@@ -85,11 +85,45 @@ pub use error::{Error, Outcome, Result};
 pub use instance::Instance;
 pub use migration::Migration;
 pub use operator::{BatchOperator, KeyedBroadcastOperator, KeyedOperator, Operator, RecordOperator};
-pub use output::{BATCH_BYTES, MapValues, Output, OutputKind};
+pub use output::{BATCH_BYTES, MapValues, Output, OutputKind, SideOutput};
 pub use record::{Headers, Record, Timer};
 pub use setup::Setup;
 pub use state::{
     Aggregate, AggregatingState, BroadcastState, Cursor, ListState, MapKey, MapState, ReducingState, States, Ttl,
     ValueState,
 };
+/// Exports several operators, each with `#[operator(shared)]`, from one component: once in a crate.
+///
+/// The key `operator` in the `config` of a job file chooses one; the operator itself does not see that key. A pipeline's operators built
+/// as one component compile once and share their code.
+///
+/// ```
+/// use wasmill_sdk::{prelude::*, testing::Harness};
+///
+/// /// Splits lines into words.
+/// #[operator(shared)]
+/// fn split(line: Record<'_, (), Text>, out: &mut Output<Text, ()>) {
+///     line.value.split_whitespace().for_each(|word| out.emit(word, ()));
+/// }
+///
+/// /// Tells how long words are.
+/// #[operator(shared)]
+/// fn measure(word: Record<'_, Text, ()>, out: &mut Output<Text, u64>) {
+///     out.emit(word.key, word.key.len() as u64);
+/// }
+///
+/// wasmill_sdk::operators! { "split" => split, "measure" => measure }
+///
+/// // In a job file: `config = { operator = "measure" }`.
+/// # fn main() {
+/// let mut harness = Harness::<Operators>::open(r#"{"operator": "measure"}"#).unwrap();
+/// let error = Harness::<Operators>::open("{}").err().unwrap();
+/// assert!(error.message().contains(r#"this component has "split", "measure""#));
+/// # let mut batch = Batch::default();
+/// # batch.push(0, Some(b"whale"), None);
+/// # harness.process(0, batch).unwrap();
+/// # assert_eq!(harness.side_output::<Text, u64>("out"), [("whale".to_string(), 5, Some(0))]);
+/// # }
+/// ```
+pub use wasmill_sdk_macros::operators;
 pub use wasmill_sdk_macros::{States, operator};

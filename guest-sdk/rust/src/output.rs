@@ -1,10 +1,13 @@
 //! Builds the columns that an operator emits.
 
 mod map_values;
+mod side;
 
 use std::{marker::PhantomData, sync::Arc};
 
 pub use map_values::MapValues;
+pub(crate) use side::Side;
+pub use side::SideOutput;
 
 use crate::{
     backend::Emit,

@@ -16,7 +16,7 @@ use crate::{
     codec::{Codec, StateValue},
     error::{Error, Result},
     metrics::{Counter, Gauge, Metrics},
-    output::{OutputKind, Port},
+    output::{OutputKind, Port, Side, SideOutput},
     state::{
         Aggregate, AggregatingState, BroadcastState, Clock, Declaration, ListState, MapKey, MapState, ReducingState,
         ValueState,
@@ -32,6 +32,7 @@ pub struct Setup {
     pub(crate) metrics: Metrics,
     pub(crate) emit: Arc<dyn Emit>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) sides: Vec<Side>,
     context: Option<Context>,
     config: String,
     config_was_read: std::cell::Cell<bool>,
@@ -54,6 +55,7 @@ impl Setup {
             metrics: Metrics::default(),
             emit: Arc::new(Nowhere),
             clock: Arc::default(),
+            sides: Vec::new(),
             context: None,
             config: config.to_string(),
             config_was_read: std::cell::Cell::new(false),
@@ -81,6 +83,25 @@ impl Setup {
             return Ok(Value::Object(serde_json::Map::new()));
         }
         serde_json::from_str(&self.config).map_err(|error| Error::Job(format!("config is not JSON: {error}")))
+    }
+
+    /// Takes the key `operator` out of the configuration, which chooses one of `names`.
+    ///
+    /// # Errors
+    /// The job's, with the names to choose from.
+    #[doc(hidden)]
+    pub fn choose(&mut self, names: &[&'static str]) -> Result<&'static str> {
+        let mut config = self.config_table()?;
+        let chosen = config.as_object_mut().and_then(|table| table.remove("operator"));
+        let found = names.iter().find(|name| chosen.as_ref().and_then(Value::as_str) == Some(name));
+        let Some(found) = found else {
+            let given = chosen.map_or("is missing".to_string(), |chosen| format!("is {chosen}"));
+            let names = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+            return Err(Error::job(format_args!("config: `operator` {given}; this component has {names}")));
+        };
+        self.config = config.to_string();
+        self.description.name = found.to_string();
+        Ok(found)
     }
 
     /// What was declared is wrong.
@@ -186,6 +207,15 @@ impl Setup {
     /// Declares an output; outputs count from 0. For operators that take whole batches: the others have one, `out`.
     pub fn output<K: Codec, V: Codec>(&mut self, name: &str) {
         self.description.outputs.push(Output { name: name.to_string(), key: K::format(), value: V::format() });
+    }
+
+    /// Declares one more output, for rows beside those of the main one; `dead-letter` is a name that the host gives.
+    pub fn side_output<K: Codec, V: Codec>(&mut self, name: &str) -> SideOutput<K, V> {
+        let index = u32::try_from(self.description.outputs.len()).unwrap_or(u32::MAX);
+        self.output::<K, V>(name);
+        let output = SideOutput::new(Port { index, emit: self.emit.clone() });
+        self.sides.push(output.side());
+        output
     }
 
     /// Declares the one input and the one output of an operator that takes records.

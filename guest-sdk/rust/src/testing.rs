@@ -48,6 +48,8 @@ pub struct Harness<O: Operator> {
     epoch: u64,
     /// Of each input whether it is keyed.
     keyed: Vec<bool>,
+    /// The names of the outputs.
+    outputs: Vec<String>,
 }
 
 impl<O: Operator> Harness<O> {
@@ -85,9 +87,10 @@ impl<O: Operator> Harness<O> {
         let epoch = context.epoch;
         let memory = Memory::new(epoch, described.states, snapshot);
         let keyed = described.inputs.iter().map(|input| input.keyed).collect();
+        let outputs = described.outputs.into_iter().map(|output| output.name).collect();
         let instance = Instance::open(context, memory)?;
         let time = CallTime { watermark: i64::MIN, processing_time: 0 };
-        Ok(Harness { instance, time, epoch, keyed })
+        Ok(Harness { instance, time, epoch, keyed, outputs })
     }
 
     /// Calls the operator with the rules of the host for state.
@@ -191,6 +194,16 @@ impl<O: Operator> Harness<O> {
         self.instance.backend().take_emitted()
     }
 
+    /// Takes the rows emitted to the output `name` since the last time, in order, and leaves those of the others.
+    ///
+    /// # Panics
+    /// If there is no such output, a row cannot be read with these codecs, or a batch is not valid.
+    pub fn side_output<K: Codec, V: Codec>(&mut self, name: &str) -> Vec<Row<K, V>> {
+        let found = self.outputs.iter().position(|output| output == name);
+        let Some(output) = found else { panic!("there is no output `{name}`, but {:?}", self.outputs) };
+        rows::<K, V>(self.instance.backend().take_output(output as u32))
+    }
+
     /// The sum of a counter, or the last value of a gauge; `None` if it was never reported.
     pub fn metric(&mut self, name: &str) -> Option<f64> {
         self.instance.backend().metric(name)
@@ -245,25 +258,28 @@ where
         self.process(1, batch)
     }
 
-    /// Takes the rows emitted since the last time, in order.
+    /// Takes the rows emitted to the first output since the last time, in order.
     ///
     /// # Panics
     /// If a row cannot be read with its codec, or a batch is not valid.
     pub fn output(&mut self) -> Vec<RowOf<O>> {
-        let mut rows = Vec::new();
-        for (_, batch) in self.batches() {
-            check(&batch);
-            for row in 0..batch.rows() {
-                let key = read::<<O::Runs as TypedOperator>::OutKey>(batch.key(row));
-                let value = read::<<O::Runs as TypedOperator>::OutValue>(batch.value(row));
-                match (key, value) {
-                    (Ok(key), Ok(value)) => rows.push((key, value, batch.timestamp(row))),
-                    (Err(error), _) | (_, Err(error)) => panic!("row {row} of the output cannot be read: {error}"),
-                }
+        let batches = self.instance.backend().take_output(0);
+        rows::<<O::Runs as TypedOperator>::OutKey, <O::Runs as TypedOperator>::OutValue>(batches)
+    }
+}
+
+fn rows<K: Codec, V: Codec>(batches: Vec<Batch>) -> Vec<Row<K, V>> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        check(&batch);
+        for row in 0..batch.rows() {
+            match (read::<K>(batch.key(row)), read::<V>(batch.value(row))) {
+                (Ok(key), Ok(value)) => rows.push((key, value, batch.timestamp(row))),
+                (Err(error), _) | (_, Err(error)) => panic!("row {row} of the output cannot be read: {error}"),
             }
         }
-        rows
     }
+    rows
 }
 
 fn read<C: Codec>(bytes: Option<&[u8]>) -> Result<C::Owned, CodecError> {

@@ -1,13 +1,15 @@
 //! The attribute macros of `wasmill-sdk`, which documents and re-exports them.
 
 mod operator;
+mod operators;
 mod states;
 
 use proc_macro::TokenStream;
 
 /// Makes an operator of a function, or of a type that implements an operator trait, and exports it from the component.
 ///
-/// A crate has one operator; it is named and versioned as its crate.
+/// A crate has one operator; it is named and versioned as its crate. Several share a component with `#[operator(shared)]` and
+/// `operators!`.
 ///
 /// On a function, the first parameter gives the codecs of the input and the second how rows are emitted:
 ///
@@ -24,6 +26,12 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn operator(arguments: TokenStream, item: TokenStream) -> TokenStream {
     operator::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Exports several operators from one component; `wasmill-sdk` documents it.
+#[proc_macro]
+pub fn operators(members: TokenStream) -> TokenStream {
+    operators::expand(members.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Tells the SDK which states a type holds: its fields whose types are named as the SDK's states (`ValueState`,

@@ -45,9 +45,6 @@ pub(crate) struct Changes {
     failure: Option<(u32, CodecError)>,
     /// Whether entries expire.
     expiring: bool,
-    /// Whether a change to an entry that changed before takes more than changing it: where entries expire, and while some hold
-    /// changes of before the cut.
-    careful: bool,
 }
 
 impl Changes {
@@ -62,7 +59,6 @@ impl Changes {
             kept: VecDeque::new(),
             failure: None,
             expiring,
-            careful: expiring,
         }
     }
 
@@ -92,7 +88,6 @@ impl Changes {
         std::mem::swap(&mut self.changed, &mut self.cut);
         self.generation = self.before();
         (self.cut_epoch, self.epoch) = (epoch, epoch + 1);
-        self.careful = self.expiring || self.is_open();
     }
 
     /// The next entry to be handed over of those that changed before the cut.
@@ -103,13 +98,12 @@ impl Changes {
     /// The entry that `next` told is handed over.
     pub(crate) fn advance(&mut self) {
         self.visited += 1;
-        self.careful = self.expiring || self.is_open();
     }
 
-    /// Whether a change to an entry that changed before takes more than changing it.
+    /// Whether another change to an entry that changed in `generation` takes no more than changing it.
     #[inline(always)]
-    pub(crate) fn is_careful(&self) -> bool {
-        self.careful
+    pub(crate) fn is_plain(&self, generation: Generation) -> bool {
+        generation == self.generation && !self.expiring
     }
 
     /// Whether entries may hold changes of before the cut.

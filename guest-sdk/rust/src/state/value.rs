@@ -40,7 +40,7 @@ impl<V: StateValue> ValueState<V> {
     pub fn set(&mut self, value: V::Owned) {
         let Column { slot, entries, changes, .. } = &mut self.column;
         match entries.cells.get_mut(slot.0 as usize) {
-            Some(Cell::Changed(_, held)) if !changes.is_careful() => {
+            Some(Cell::Changed(generation, held)) if changes.is_plain(*generation) => {
                 *held = value;
                 if V::WEIGHT_IS_CHEAP {
                     entries.weigh(slot.0);
@@ -70,8 +70,8 @@ impl<V: StateValue> ValueState<V> {
     #[inline]
     pub fn update_from<R>(&mut self, first: impl FnOnce() -> V::Owned, change: impl FnOnce(&mut V::Owned) -> R) -> R {
         let Column { slot, entries, changes, .. } = &mut self.column;
-        if let Some(Cell::Changed(_, value)) = entries.cells.get_mut(slot.0 as usize)
-            && !changes.is_careful()
+        if let Some(Cell::Changed(generation, value)) = entries.cells.get_mut(slot.0 as usize)
+            && changes.is_plain(*generation)
         {
             let result = change(value);
             if V::WEIGHT_IS_CHEAP {

@@ -138,6 +138,14 @@ impl Memory {
         std::mem::take(&mut self.emitted.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Batches of one output; those of the others stay.
+    pub(crate) fn take_output(&mut self, output: u32) -> Vec<Batch> {
+        let mut emitted = self.emitted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, rest) = std::mem::take(&mut *emitted).into_iter().partition(|(of, _)| *of == output);
+        *emitted = rest;
+        Vec::into_iter(taken).map(|(_, batch)| batch).collect()
+    }
+
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         self.metrics.get(name).copied()
     }

@@ -116,8 +116,9 @@ pub trait StateColumn {
     /// The job's, when a value has no encoding.
     fn end(&mut self, call: &mut Call<'_>, keys: &Directory, write_through: bool) -> Result;
 
-    /// Cuts: changes so far belong to `epoch`, later ones to `epoch + 1`. All of earlier cuts is handed over.
-    fn cut(&mut self, epoch: u64);
+    /// Cuts: changes so far belong to `epoch`, later ones to `epoch + 1`. All of earlier cuts is handed over. The directory has
+    /// `slots` slots.
+    fn cut(&mut self, epoch: u64, slots: usize);
 
     /// Hands over about `max_bytes` bytes of what was cut; how many it were, more than none if anything is left.
     ///

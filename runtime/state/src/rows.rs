@@ -147,6 +147,54 @@ impl Rows {
         self.expires.truncate(rows);
     }
 
+    /// The rows in the order of key groups, within one as they are here.
+    fn sorted(&self, is_map: bool) -> Rows {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_by_key(|&row| self.groups[row as usize]);
+        let mut sorted = Rows::default();
+        order.into_iter().for_each(|row| sorted.push(self.row(row as usize), is_map));
+        sorted
+    }
+
+    /// Memory of the first `rows` rows from `from` on, bytes, as [`Rows::bytes`] counts it.
+    fn bytes_of(&self, from: usize, rows: usize) -> usize {
+        let of = |ends: &[u32]| {
+            let end = |row: usize| row.checked_sub(1).and_then(|last| ends.get(last)).map_or(0, |&end| end as usize);
+            end(from + rows) - end(from)
+        };
+        let (is_map, expires) = (usize::from(!self.map_key_ends.is_empty()), usize::from(!self.expires.is_empty()));
+        of(&self.key_ends) + of(&self.map_key_ends) + of(&self.value_ends) + rows * (11 + is_map * 4 + expires * 8)
+    }
+
+    /// How many rows at the start of `range` come to `bytes` at most.
+    fn fitting(&self, range: std::ops::Range<usize>, bytes: usize) -> usize {
+        let (mut fit, mut beyond) = (0, range.len() + 1);
+        while fit + 1 < beyond {
+            let rows = fit.midpoint(beyond);
+            if self.bytes_of(range.start, rows) <= bytes { fit = rows } else { beyond = rows }
+        }
+        fit
+    }
+
+    /// Adds some rows of another.
+    fn extend_from(&mut self, other: &Rows, range: std::ops::Range<usize>) {
+        self.acts.extend_from_slice(&other.acts[range.clone()]);
+        self.groups.extend_from_slice(&other.groups[range.clone()]);
+        for (ends, bytes, other_ends, other_bytes) in [
+            (&mut self.key_ends, &mut self.keys, &other.key_ends, &other.keys),
+            (&mut self.map_key_ends, &mut self.map_keys, &other.map_key_ends, &other.map_keys),
+            (&mut self.value_ends, &mut self.values, &other.value_ends, &other.values),
+        ] {
+            let Some(new_ends) = other_ends.get(range.clone()) else { continue };
+            let start = range.start.checked_sub(1).map_or(0, |last| other_ends[last]);
+            let end = new_ends.last().copied().unwrap_or(start);
+            let base = bytes.len() as u32;
+            ends.extend(new_ends.iter().map(|end| base + (end - start)));
+            bytes.extend_from_slice(&other_bytes[start as usize..end as usize]);
+        }
+        self.expires.extend_from_slice(other.expires.get(range).unwrap_or_default());
+    }
+
     /// The rows of some key groups, where rows are in the order of key groups.
     pub(crate) fn of_groups(&self, from: u16, to: u32) -> std::ops::Range<usize> {
         let start = self.groups.partition_point(|&group| group < from);
@@ -246,33 +294,28 @@ impl Segments {
 
 /// Rows of several segments in the order of key groups, within one as they were made, in pieces of about `bytes` bytes.
 pub(crate) fn by_group(segments: &[Arc<Rows>], is_map: bool, bytes: usize) -> Vec<Rows> {
-    // A stable counting sort.
-    let groups = || segments.iter().flat_map(|rows| rows.groups.iter().copied());
-    let Some(highest) = groups().max() else { return Vec::new() };
-    let lowest = groups().min().unwrap_or(0);
-    let mut starts = vec![0u32; usize::from(highest - lowest) + 2];
-    groups().for_each(|group| starts[usize::from(group - lowest) + 1] += 1);
-    (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
-    let total = *starts.last().unwrap_or(&0);
-    let mut order = vec![RowId::default(); total as usize];
-    for (segment, rows) in (0u32..).zip(segments) {
-        for (row, group) in (0u32..).zip(&rows.groups) {
-            let at = &mut starts[usize::from(group - lowest)];
-            order[*at as usize] = RowId { segment, row };
-            *at += 1;
-        }
-    }
+    // Rows are moved about within a segment only, which fits a processor's cache; between segments go whole runs of rows.
+    let mut sorted: Vec<_> = segments.iter().map(|rows| (0, rows.sorted(is_map))).collect();
     let mut pieces = vec![Rows::default()];
-    for id in order {
-        let row = segments[id.segment as usize].row(id.row as usize);
-        let last = pieces.len() - 1;
-        let size = row.key.len() + row.map_key.len() + row.value.len();
-        if pieces[last].len() > 0 && pieces[last].bytes() + size > bytes {
-            pieces.push(Rows::default());
+    while let Some(group) = sorted.iter().filter_map(|(next, rows)| rows.groups.get(*next)).min().copied() {
+        for (next, rows) in &mut sorted {
+            let run = rows.groups[*next..].iter().take_while(|&&of| of == group).count();
+            let mut range = *next..*next + run;
+            *next = range.end;
+            while !range.is_empty() {
+                let last = pieces.len() - 1;
+                let fit = rows.fitting(range.clone(), bytes.saturating_sub(pieces[last].bytes()));
+                if fit == 0 && pieces[last].len() > 0 {
+                    pieces.push(Rows::default());
+                    continue;
+                }
+                let split = range.start + fit.max(1);
+                pieces[last].extend_from(rows, range.start..split);
+                range.start = split;
+            }
         }
-        let last = pieces.len() - 1;
-        pieces[last].push(row, is_map);
     }
+    pieces.retain(|rows| rows.len() > 0);
     pieces
 }
 
@@ -303,6 +346,46 @@ mod tests {
         // A piece is full when another row does not fit, but has one row at least.
         assert_eq!(by_group(segments.all(), false, 1).len(), 5);
         assert!(by_group(&[], false, 1).is_empty());
+    }
+
+    /// Against a stable sort of all rows, in columns of every sort, over several segments.
+    #[test]
+    fn pieces_hold_all_rows_in_order_and_are_of_their_size() {
+        for (is_map, expires) in [(false, None), (true, None), (false, Some(7)), (true, Some(9))] {
+            let mut random = 1u64;
+            let mut next = |below: u64| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) % below
+            };
+            let mut expected = Vec::new();
+            let segments: Vec<Arc<Rows>> = (0..5)
+                .map(|_| {
+                    let mut rows = Rows::default();
+                    for _ in 0..next(300) {
+                        let bytes = [next(200) as u8; 20];
+                        let (key, value) = (bytes[..next(20) as usize].to_vec(), bytes[..next(9) as usize].to_vec());
+                        let (group, map_key) = (next(40) as u16, if is_map { &bytes[..3] } else { &[] });
+                        let row = Row { act: Act::Put, group, key: &key, map_key, value: &value, expires };
+                        rows.push(row, is_map);
+                        expected.push((group, key, map_key.to_vec(), value));
+                    }
+                    Arc::new(rows)
+                })
+                .collect();
+            expected.sort_by_key(|row| row.0);
+            let pieces = by_group(&segments, is_map, 1_000);
+            let found: Vec<_> = pieces
+                .iter()
+                .flat_map(Rows::rows)
+                .map(|row| (row.group, row.key.to_vec(), row.map_key.to_vec(), row.value.to_vec()))
+                .collect();
+            assert_eq!(found, expected);
+            assert!(pieces.iter().flat_map(Rows::rows).all(|row| row.expires == expires));
+            // Full but for what another row may take: 19 bytes of key, 3, 8, and what every row takes.
+            let (last, full) = pieces.split_last().unwrap();
+            assert!(full.iter().all(|rows| rows.bytes() <= 1_000 && rows.bytes() > 1_000 - 19 - 3 - 8 - 23));
+            assert!(last.bytes() <= 1_000 && full.len() > 10);
+        }
     }
 
     #[test]

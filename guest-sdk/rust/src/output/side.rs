@@ -83,7 +83,7 @@ impl Side {
     }
 }
 
-trait Rows {
+trait Rows: Send {
     fn end_call(&mut self) -> Result<(), CodecError>;
     fn discard_call(&mut self);
 }

@@ -170,7 +170,7 @@ impl<K: MapKey, V: StateValue> StateColumn for BroadcastState<K, V> {
         Ok(())
     }
 
-    fn cut(&mut self, epoch: u64) {
+    fn cut(&mut self, epoch: u64, _: usize) {
         self.epoch = epoch + 1;
     }
 

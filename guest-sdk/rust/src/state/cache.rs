@@ -187,7 +187,8 @@ impl StateCache {
             // The host takes all steps before it cuts again; this is for one that does not.
             while !self.snapshot_step(call, states, CHUNK_BYTES as u32)? {}
         }
-        states.visit(&mut |state| state.cut(epoch));
+        let slots = self.directory.slots();
+        states.visit(&mut |state| state.cut(epoch, slots));
         self.is_cut = true;
         Ok(())
     }

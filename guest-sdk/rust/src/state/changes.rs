@@ -24,6 +24,14 @@ const KEPT_BYTES: usize = 16 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation(bool);
 
+/// Entries to be visited: each that changed before the cut, and perhaps some that did not.
+enum Pending {
+    /// Those that are listed, from `next` on.
+    Listed { slots: Vec<u32>, next: usize },
+    /// Those of all slots from `next` to `end`: where most changed, memory is best read in order.
+    All { next: u32, end: u32 },
+}
+
 /// The changes of one state.
 pub(crate) struct Changes {
     /// That of changes made now.
@@ -35,10 +43,8 @@ pub(crate) struct Changes {
     /// Slots of entries that changed, in the order in which they first did. A slot that was given to another key since may
     /// stand here for nothing.
     changed: Vec<u32>,
-    /// The same, before the cut.
-    cut: Vec<u32>,
-    /// How many of `cut` are handed over.
-    visited: usize,
+    /// Entries that changed before the cut and are not handed over yet.
+    pending: Pending,
     /// What entries that changed since the cut held then.
     kept: VecDeque<Kept>,
     /// Why an entry could not be kept.
@@ -54,8 +60,7 @@ impl Changes {
             epoch,
             cut_epoch: epoch,
             changed: Vec::new(),
-            cut: Vec::new(),
-            visited: 0,
+            pending: Pending::All { next: 0, end: 0 },
             kept: VecDeque::new(),
             failure: None,
             expiring,
@@ -81,23 +86,35 @@ impl Changes {
         self.changed.push(slot);
     }
 
-    /// Begins a generation. All of the one before is handed over.
-    pub(crate) fn cut(&mut self, epoch: u64) {
-        self.cut.clear();
-        self.visited = 0;
-        std::mem::swap(&mut self.changed, &mut self.cut);
+    /// Begins a generation, where there are `slots` slots. All of the one before is handed over.
+    pub(crate) fn cut(&mut self, epoch: u64, slots: usize) {
+        let changed = std::mem::take(&mut self.changed);
+        self.pending = match changed.len() > slots / 2 {
+            true => {
+                self.changed = changed;
+                self.changed.clear();
+                Pending::All { next: 0, end: u32::try_from(slots).unwrap_or(u32::MAX) }
+            }
+            false => Pending::Listed { slots: changed, next: 0 },
+        };
         self.generation = self.before();
         (self.cut_epoch, self.epoch) = (epoch, epoch + 1);
     }
 
-    /// The next entry to be handed over of those that changed before the cut.
+    /// The next entry to be visited, which is handed over if it changed before the cut.
     pub(crate) fn next(&self) -> Option<u32> {
-        self.cut.get(self.visited).copied()
+        match &self.pending {
+            Pending::Listed { slots, next } => slots.get(*next).copied(),
+            Pending::All { next, end } => (next < end).then_some(*next),
+        }
     }
 
     /// The entry that `next` told is handed over.
     pub(crate) fn advance(&mut self) {
-        self.visited += 1;
+        match &mut self.pending {
+            Pending::Listed { next, .. } => *next += 1,
+            Pending::All { next, .. } => *next += 1,
+        }
     }
 
     /// Whether another change to an entry that changed in `generation` takes no more than changing it.
@@ -108,7 +125,7 @@ impl Changes {
 
     /// Whether entries may hold changes of before the cut.
     pub(crate) fn is_open(&self) -> bool {
-        self.visited < self.cut.len()
+        self.next().is_some()
     }
 
     pub(crate) fn is_handed_over(&self) -> bool {
@@ -166,6 +183,10 @@ impl Changes {
     /// Memory that they take, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let kept: usize = self.kept.iter().map(|kept| writes::bytes(&kept.writes)).sum();
-        (self.changed.len() + self.cut.len()) * 4 + kept
+        let listed = match &self.pending {
+            Pending::Listed { slots, .. } => slots.len(),
+            Pending::All { .. } => 0,
+        };
+        (self.changed.len() + listed) * 4 + kept
     }
 }

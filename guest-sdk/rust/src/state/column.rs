@@ -175,8 +175,8 @@ impl<E: Entries> StateColumn for Column<E> {
         Ok(())
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.changes.cut(epoch);
+    fn cut(&mut self, epoch: u64, slots: usize) {
+        self.changes.cut(epoch, slots);
     }
 
     fn hand_over(&mut self, call: &mut Call<'_>, keys: &Directory, max_bytes: usize) -> Result<usize> {

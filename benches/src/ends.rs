@@ -69,7 +69,7 @@ impl Source for LinesSource {
     }
 
     fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
-        Err(ConnectorError("the lines of a benchmark are read once".to_string()))
+        Err(ConnectorError::new("the lines of a benchmark are read once".to_string()))
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
@@ -124,7 +124,7 @@ impl Sink for Checksum {
         self.0.rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         self.0.sum.fetch_add(sum, Ordering::Relaxed);
         let whole = rest.is_empty() && values.len() == batch.rows();
-        let checked = if whole { Ok(()) } else { Err(ConnectorError("a value is not 8 bytes long".to_string())) };
+        let checked = if whole { Ok(()) } else { Err(ConnectorError::new("a value is not 8 bytes long".to_string())) };
         Box::pin(std::future::ready(checked))
     }
 

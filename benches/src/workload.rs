@@ -14,7 +14,7 @@ use wasmill_core::{
     JobName, MaxParallelism, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{Edge, Exchange, LogicalGraph, Node, Role},
 };
-use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec, SystemClock};
+use wasmill_engine::{CheckpointSettings, ExecutionMode, Job, RestartStrategy, Settings, SourceSpec, SystemClock};
 use wasmill_state::{RedbState, StoreOptions};
 
 use crate::{
@@ -181,7 +181,7 @@ fn assemble(
     let last = nodes.len();
     edges.push(Edge { from: last - 1, output: 0, to: last, input: 0, exchange: Exchange::Forward });
     nodes.push(node("sink", Role::Sink));
-    let spec = SourceSpec { factory: source, out_of_orderness: Duration::ZERO, watermark_rows: 1_000 };
+    let spec = SourceSpec::bounded(source, Duration::ZERO, 1_000);
     Job {
         name,
         graph: LogicalGraph { nodes, edges, max_parallelism: MaxParallelism::DEFAULT },
@@ -195,6 +195,7 @@ fn assemble(
         checkpoints: CheckpointSettings::default(),
         restart: RestartStrategy::None,
         dead_letters: BTreeSet::new(),
+        mode: ExecutionMode::default(),
         allow_dropped_state: false,
         crash: None,
     }

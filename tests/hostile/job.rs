@@ -14,7 +14,9 @@ use wasmill_core::{
     sink::Committable,
     source::{BatchLimit, ConnectorError, SourceEvent},
 };
-use wasmill_engine::{CheckpointSettings, Job, JobError, RestartStrategy, Settings, SourceSpec, Summary, SystemClock};
+use wasmill_engine::{
+    CheckpointSettings, ExecutionMode, Job, JobError, RestartStrategy, Settings, SourceSpec, Summary, SystemClock,
+};
 use wasmill_host::{Component, ComponentOperator, HostError, Limits, OperatorSettings, Runtime, RuntimeOptions};
 use wasmill_tests::built;
 
@@ -139,7 +141,7 @@ pub(crate) fn job(operator: ComponentOperator, sink: Arrived, state: &Path) -> J
     let quota = Quota::new("job `hostile`", 1 << 30);
     let backend = wasmill_state::RedbState::create(state, wasmill_state::StoreOptions::new(quota.clone()))
         .expect("state can be made");
-    let source = SourceSpec { factory: Arc::new(Ten), out_of_orderness: Duration::ZERO, watermark_rows: 1_000 };
+    let source = SourceSpec::bounded(Arc::new(Ten), Duration::ZERO, 1_000);
     Job {
         name,
         graph: LogicalGraph {
@@ -157,6 +159,7 @@ pub(crate) fn job(operator: ComponentOperator, sink: Arrived, state: &Path) -> J
         checkpoints: CheckpointSettings::default(),
         restart: RestartStrategy::None,
         dead_letters: BTreeSet::new(),
+        mode: ExecutionMode::default(),
         allow_dropped_state: false,
         crash: None,
     }

@@ -1,4 +1,5 @@
 //! Whole jobs, run by the `wasmill` command on real input, against results that were computed elsewhere.
 
+mod evolution;
 mod state;
 mod wordcount;

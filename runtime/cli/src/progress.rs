@@ -3,12 +3,12 @@
 mod live;
 mod report;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 pub use live::Live;
 pub use report::{Ending, OperatorMetrics, report};
 use wasmill_core::{graph::Role, status::StatusSnapshot};
-use wasmill_engine::{CheckpointProgress, NodeProgress, Progress};
+use wasmill_engine::{CheckpointProgress, NodeProgress, Progress, SplitsProgress};
 
 use crate::format;
 
@@ -131,6 +131,47 @@ pub fn unconnected(progress: &Progress) -> Vec<String> {
         .collect()
 }
 
+/// Who holds whose watermark back, a line a node: sources with splits that are idle or wait for other sources, and nodes with
+/// rows of several others, each with its watermark.
+pub fn held_back(progress: &Progress) -> Vec<String> {
+    progress.nodes.iter().filter_map(|node| splits(node).or_else(|| inputs(node))).collect()
+}
+
+fn splits(node: &NodeProgress) -> Option<String> {
+    let sum = |of: fn(&SplitsProgress) -> usize| node.splits.iter().map(of).sum::<usize>();
+    let (open, idle, paused) = (sum(|of| of.open), sum(|of| of.idle), sum(|of| of.paused));
+    let mut parts = Vec::new();
+    if idle > 0 {
+        parts.push(format!("{idle} of {open} splits idle"));
+    }
+    if paused > 0 {
+        parts.push(format!("{paused} of {open} splits ahead of other sources, waiting"));
+    }
+    (!parts.is_empty()).then(|| format!("{}: {}", node.id, parts.join(", ")))
+}
+
+fn inputs(node: &NodeProgress) -> Option<String> {
+    // Per input and node that sends: the lowest watermark of those channels that are not idle.
+    let mut lowest: Vec<((&str, &str), Option<i64>)> = Vec::new();
+    for input in node.inputs.iter().flatten() {
+        for channel in &input.channels {
+            let from = (input.name.as_str(), channel.from.as_str());
+            let counting = (!channel.idle).then_some(channel.watermark);
+            match lowest.iter_mut().find(|(of, _)| *of == from) {
+                Some((_, watermark)) => *watermark = (*watermark).into_iter().chain(counting).min(),
+                None => lowest.push((from, counting)),
+            }
+        }
+    }
+    let names: BTreeSet<&str> = lowest.iter().map(|((name, _), _)| *name).collect();
+    let part = |((name, from), watermark): &((&str, &str), Option<i64>)| {
+        let watermark = watermark.map_or("idle".to_string(), format::watermark);
+        if names.len() > 1 { format!("{name} from {from} {watermark}") } else { format!("{from} {watermark}") }
+    };
+    let parts: Vec<String> = lowest.iter().map(part).collect();
+    (parts.len() > 1).then(|| format!("{}: {}", node.id, parts.join(", ")))
+}
+
 /// Cuts every line to `width` characters, so that a narrow terminal shows a table and not a tangle.
 fn clip(text: &str, width: usize) -> String {
     let lines: Vec<String> = text.lines().map(|line| line.chars().take(width).collect()).collect();
@@ -139,7 +180,7 @@ fn clip(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use wasmill_engine::CheckpointStats;
+    use wasmill_engine::{ChannelProgress, CheckpointStats, InputProgress};
 
     use super::*;
 
@@ -157,7 +198,13 @@ pub(crate) mod tests {
 
     pub(crate) fn progress() -> Progress {
         let done = StatusSnapshot { finished: 1, ..snapshot((0, 1500), (1, 1, 2), i64::MAX) };
-        let node = |id: &str, role, subtasks| NodeProgress { id: id.to_string(), role, subtasks };
+        let node = |id: &str, role, subtasks| NodeProgress {
+            id: id.to_string(),
+            role,
+            subtasks,
+            inputs: vec![],
+            splits: vec![],
+        };
         Progress {
             elapsed: Duration::from_millis(2000),
             nodes: vec![
@@ -215,6 +262,35 @@ out           1           7                3.50/s    1%   99%             0%  19
         assert_eq!(unconnected(&progress), Vec::<String>::new());
         progress.nodes[1].subtasks[0].records_unconnected = 1200;
         assert!(unconnected(&progress)[0].starts_with("1,200 records of `count` went nowhere"));
+    }
+
+    #[test]
+    fn who_holds_whom_back_is_told() {
+        let mut progress = progress();
+        assert_eq!(held_back(&progress), Vec::<String>::new());
+        progress.nodes[0].splits = vec![
+            SplitsProgress { open: 2, idle: 1, ..SplitsProgress::default() },
+            SplitsProgress { open: 1, paused: 1, ..SplitsProgress::default() },
+        ];
+        let channel =
+            |from: &str, watermark, idle| ChannelProgress { from: from.to_string(), subtask: 0, watermark, idle };
+        let input =
+            |name: &str, channels| InputProgress { name: name.to_string(), watermark: 0, idle: false, channels };
+        let subtask = |watermark| {
+            vec![
+                input("left", vec![channel("a", watermark, false), channel("b", 5, true)]),
+                input("right", vec![channel("c", i64::MIN, false)]),
+            ]
+        };
+        progress.nodes[1].inputs = vec![subtask(2_000), subtask(1_000)];
+        let union = input("in", vec![channel("a", 0, false), channel("b", i64::MAX, false)]);
+        progress.nodes[2].inputs = vec![vec![union]];
+        let expected = [
+            "lines: 1 of 3 splits idle, 1 of 3 splits ahead of other sources, waiting",
+            "count: left from a 1970-01-01T00:00:01.000Z, left from b idle, right from c -",
+            "out: a 1970-01-01T00:00:00.000Z, b end",
+        ];
+        assert_eq!(held_back(&progress), expected);
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub(crate) fn engine_job(checked: Checked, directory: &Path, beginning: &Beginni
         checkpoints: checkpoints(&job.checkpoint),
         restart: job.restart,
         dead_letters,
+        mode: job.mode,
         allow_dropped_state: false,
         crash: None,
     })

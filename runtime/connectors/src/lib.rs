@@ -48,7 +48,7 @@ use wasmill_core::source::ConnectorError;
 
 /// A connector's error out of words.
 pub(crate) fn failed(message: impl std::fmt::Display) -> ConnectorError {
-    ConnectorError(message.to_string())
+    ConnectorError::new(message.to_string())
 }
 
 /// Runs `work` on the blocking pool.

@@ -42,6 +42,8 @@ pub struct RowFormat {
     pub key: Option<String>,
     /// Where the event time is. Rows without it, or with `NA`, have none.
     pub event_time: Option<EventTime>,
+    /// Where rows carry a watermark, if they do. A row without it, or with `NA`, carries none.
+    pub watermark: Option<EventTime>,
     /// Whether a row that cannot be read is counted and left out, with a warning, in place of failing the job.
     pub skip_errors: bool,
     /// The longest line or record of CSV, bytes.
@@ -58,6 +60,7 @@ impl Default for RowFormat {
             format: Format::Text,
             key: None,
             event_time: None,
+            watermark: None,
             skip_errors: false,
             max_line: 1 << 20,
             delimiter: b',',
@@ -108,6 +111,10 @@ pub(crate) struct RowReader {
     /// Stop before the line that begins at this offset of the stream.
     end: Option<u64>,
     skipped: u64,
+    /// The highest watermark that a row carried.
+    highest: i64,
+    /// The watermark that the last row carried, if it was above all before.
+    carried: Option<i64>,
 }
 
 enum Body {
@@ -125,7 +132,7 @@ impl RowReader {
                 Body::Lines(Lines::new(buffered, format.max_line))
             }
         };
-        RowReader { format, body, name, begin: Mark::START, end: None, skipped: 0 }
+        RowReader { format, body, name, begin: Mark::START, end: None, skipped: 0, highest: NO_TIME, carried: None }
     }
 
     /// Rows of `from`, which is the rest of a file of CSV from `begin` on, when `self` reads the same file from its start:
@@ -164,12 +171,18 @@ impl RowReader {
         })
     }
 
-    /// Adds rows until the limit or the end; false at the end. Blocks on the stream.
+    /// The watermark that the last row carried, if it was above all before.
+    pub(crate) fn carried(&self) -> Option<i64> {
+        self.carried
+    }
+
+    /// Adds rows until the limit, a row that carries a new watermark, or the end; false at the end. Blocks on the stream.
     ///
     /// # Errors
     /// What cannot be read, with file and line.
     pub(crate) fn fill(&mut self, out: &mut BatchBuilder, limit: BatchLimit) -> Result<bool, ConnectorError> {
-        while out.rows() < limit.rows && out.bytes() < limit.bytes {
+        self.carried = None;
+        while out.rows() < limit.rows && out.bytes() < limit.bytes && self.carried.is_none() {
             if !self.one(out)? {
                 if self.skipped > 0 {
                     tracing::warn!("{}: {} rows could not be read and were left out", self.name, self.skipped);
@@ -182,7 +195,7 @@ impl RowReader {
 
     /// Adds the next row, or passes over one that cannot be read; false at the end.
     fn one(&mut self, out: &mut BatchBuilder) -> Result<bool, ConnectorError> {
-        let RowReader { format, body, name, begin, end, skipped } = self;
+        let RowReader { format, body, name, begin, end, skipped, highest, carried } = self;
         // A place in messages: what `offset` and `line`, from 1, of the stream are in the file.
         let at = |offset: u64, line: u64| match begin.line {
             Some(before) => format!("{name}, line {}", before.saturating_add(line)),
@@ -204,7 +217,7 @@ impl RowReader {
                     Format::Json => json(format, lines.line(), out),
                     _ => {
                         push(out, NO_TIME, None, lines.line());
-                        Ok(())
+                        Ok(NO_TIME)
                     }
                 };
                 (offset, lines.number(), added)
@@ -222,7 +235,11 @@ impl RowReader {
             }
         };
         match added {
-            Ok(()) => {}
+            Ok(watermark) if watermark > *highest => {
+                *highest = watermark;
+                *carried = Some(watermark);
+            }
+            Ok(_) => {}
             Err(problem) if format.skip_errors => {
                 if *skipped == 0 {
                     tracing::warn!("{}: {problem}; the row is left out, as `on-error` says", at(offset, line));
@@ -242,12 +259,12 @@ fn push(out: &mut BatchBuilder, timestamp: i64, key: Option<&[u8]>, value: &[u8]
     out.push(Row { timestamp, key, value: Some(value), headers: &[] });
 }
 
-/// A row of one JSON value.
-fn json(format: &RowFormat, line: &[u8], out: &mut BatchBuilder) -> Result<(), String> {
-    if format.key.is_none() && format.event_time.is_none() {
+/// A row of one JSON value, and the watermark that it carries.
+fn json(format: &RowFormat, line: &[u8], out: &mut BatchBuilder) -> Result<i64, String> {
+    if format.key.is_none() && format.event_time.is_none() && format.watermark.is_none() {
         serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|error| error.to_string())?;
         push(out, NO_TIME, None, line);
-        return Ok(());
+        return Ok(NO_TIME);
     }
     let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let at = |pointer: &str| match value.pointer(pointer) {
@@ -255,15 +272,15 @@ fn json(format: &RowFormat, line: &[u8], out: &mut BatchBuilder) -> Result<(), S
         Some(Value::String(text)) => Some(Cow::Borrowed(text.as_str())),
         Some(other) => Some(Cow::Owned(other.to_string())),
     };
-    let timestamp = time(format, at)?;
+    let (timestamp, watermark) = (time(&format.event_time, at)?, time(&format.watermark, at)?);
     let key = format.key.as_deref().and_then(at);
     push(out, timestamp, key.as_deref().map(str::as_bytes), line);
-    Ok(())
+    Ok(watermark)
 }
 
-/// The event time in the field that `at` finds.
-fn time<'a>(format: &RowFormat, at: impl Fn(&str) -> Option<Cow<'a, str>>) -> Result<i64, String> {
-    let Some(event_time) = &format.event_time else { return Ok(NO_TIME) };
+/// The time in the field that `at` finds, or [`NO_TIME`].
+fn time<'a>(wanted: &Option<EventTime>, at: impl Fn(&str) -> Option<Cow<'a, str>>) -> Result<i64, String> {
+    let Some(event_time) = wanted else { return Ok(NO_TIME) };
     match at(&event_time.field) {
         None => Ok(NO_TIME),
         Some(text) if is_absent(&text) => Ok(NO_TIME),

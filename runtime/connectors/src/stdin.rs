@@ -64,9 +64,13 @@ const NOT_AGAIN: &str =
 enum Stdin {
     /// Nothing was asked for; an attempt that fails before that does no harm.
     Unread(RowFormat),
-    Reading(Receiver<Result<Batch, ConnectorError>>),
+    /// What is read, and the watermark that the last row given carried.
+    Reading(Receiver<Item>, Option<i64>),
     Ended,
 }
+
+/// A row, and the watermark that it carries.
+type Item = Result<(Batch, Option<i64>), ConnectorError>;
 
 impl Stdin {
     /// Reads `from` on a thread of its own: a read may wait for ever, and must hold up neither an executor nor the end of the
@@ -80,8 +84,8 @@ impl Stdin {
                 let mut row = BatchBuilder::default();
                 let more = reader.fill(&mut row, one);
                 let ended = !matches!(more, Ok(true));
-                let item = more.map(|_| row.take());
-                let empty = matches!(&item, Ok(batch) if batch.is_empty());
+                let item = more.map(|_| (row.take(), reader.carried()));
+                let empty = matches!(&item, Ok((batch, _)) if batch.is_empty());
                 if (!empty && sender.blocking_send(item).is_err()) || ended {
                     return;
                 }
@@ -89,11 +93,11 @@ impl Stdin {
         };
         let spawned = thread::Builder::new().name("wasmill-stdin".to_string()).spawn(read);
         spawned.map_err(|error| failed(format!("cannot read standard input: {error}")))?;
-        Ok(Stdin::Reading(rows))
+        Ok(Stdin::Reading(rows, None))
     }
 
     /// The rows that are being read; `None` at the end.
-    fn rows(&mut self) -> Result<Option<&mut Receiver<Result<Batch, ConnectorError>>>, ConnectorError> {
+    fn rows(&mut self) -> Result<Option<(&mut Receiver<Item>, &mut Option<i64>)>, ConnectorError> {
         if let Stdin::Unread(format) = self {
             if BEGUN.swap(true, Ordering::Relaxed) {
                 return Err(failed(NOT_AGAIN));
@@ -101,7 +105,7 @@ impl Stdin {
             *self = Stdin::new(std::mem::take(format), Box::new(std::io::stdin()))?;
         }
         Ok(match self {
-            Stdin::Reading(rows) => Some(rows),
+            Stdin::Reading(rows, carried) => Some((rows, carried)),
             _ => None,
         })
     }
@@ -119,12 +123,17 @@ impl Source for Stdin {
         ))
     }
 
+    fn carried_watermark(&self) -> Option<i64> {
+        if let Stdin::Reading(_, carried) = self { *carried } else { None }
+    }
+
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
             let deadline = Instant::now() + limit.linger;
-            let Some(incoming) = self.rows()? else { return Ok(SourceEvent::End) };
+            let Some((incoming, carried)) = self.rows()? else { return Ok(SourceEvent::End) };
             let mut rows = BatchBuilder::default();
-            while rows.rows() < limit.rows && rows.bytes() < limit.bytes {
+            *carried = None;
+            while rows.rows() < limit.rows && rows.bytes() < limit.bytes && carried.is_none() {
                 // Rows that are there are taken at once; the first one is waited for, and no other.
                 let next = match incoming.try_recv() {
                     Ok(row) => Some(row),
@@ -135,8 +144,9 @@ impl Source for Stdin {
                     },
                 };
                 match next {
-                    Some(row) => {
-                        let row = row?;
+                    Some(item) => {
+                        let row;
+                        (row, *carried) = item?;
                         rows.append_range(&row, 0..row.rows());
                     }
                     None => {

@@ -6,8 +6,29 @@ use crate::{Batch, BoxFuture, Codec, Place, time::SplitWatermarks};
 
 /// Why a source or a sink failed: what, where and what to do, in one line.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct ConnectorError(pub String);
+#[error("{message}")]
+pub struct ConnectorError {
+    message: String,
+    lasting: bool,
+}
+
+impl ConnectorError {
+    /// A failure that another attempt may not meet.
+    pub fn new(message: impl Into<String>) -> ConnectorError {
+        ConnectorError { message: message.into(), lasting: false }
+    }
+
+    /// A failure that lasts until somebody changes the job or what it reads and writes: no other attempt is made, which might
+    /// do harm.
+    pub fn lasting(message: impl Into<String>) -> ConnectorError {
+        ConnectorError { message: message.into(), lasting: true }
+    }
+
+    /// Whether another attempt is of no use.
+    pub fn is_lasting(&self) -> bool {
+        self.lasting
+    }
+}
 
 /// What a source subtask is given.
 #[derive(Debug, Clone)]
@@ -85,6 +106,27 @@ pub trait Source: Send {
     /// Whether the source works while [`Source::next`] is pending, as one does that reads files on a blocking pool, so that
     /// this time counts as busy. Others wait then, and are idle.
     fn works_while_pending(&self) -> bool {
+        false
+    }
+
+    /// The watermark that the last one of the rows that [`Source::next`] returned just now carries, where rows carry some. A
+    /// source ends its batch behind a row whose watermark is above all before it in the split, so that the watermark follows
+    /// that very row.
+    fn carried_watermark(&self) -> Option<i64> {
+        None
+    }
+
+    /// Whether a split that gives no rows for a while has none at the moment. Not so where splits are read one after the
+    /// other: one whose turn has not come says nothing, and is never idle.
+    fn may_be_idle(&self) -> bool {
+        true
+    }
+
+    /// Leaves a split out of what [`Source::next`] gives (`true`), or no longer: it is too far ahead of other sources. False
+    /// when the source cannot do so; then the subtask as a whole waits where its watermark is too far ahead. While all its
+    /// splits are left out the source is not asked.
+    fn pause(&mut self, split: usize, paused: bool) -> bool {
+        let _ = (split, paused);
         false
     }
 }

@@ -1,12 +1,16 @@
 //! Time: the clock that is injected, watermarks, and timers.
 
+mod inputs;
+mod strategy;
 mod timer;
 mod valve;
 mod watermark;
 
+pub use inputs::{Inputs, InputsChange};
+pub use strategy::WatermarkStrategy;
 pub use timer::{DUE_LIMIT, DueTimers, TimeDomain, TimerBatch, TimerError, TimerQueue, TimerService};
-pub use valve::{Valve, ValveChange};
-pub use watermark::{SplitWatermarks, Splits};
+pub use valve::Valve;
+pub use watermark::{SplitRules, SplitWatermarks, Splits};
 
 /// The watermark before the first one: nothing is known.
 pub const NO_WATERMARK: i64 = i64::MIN;

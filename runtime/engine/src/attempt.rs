@@ -2,7 +2,10 @@
 
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -16,16 +19,18 @@ use wasmill_core::{
 };
 
 use crate::{
-    Handle, Job, SourceSpec,
+    ExecutionMode, Handle, Job, SourceSpec,
     chain::{Body, Chain, Entry, Link, OperatorLink, Target},
     coordinator::{Command, Member, Report},
     dead_letter::DeadLetters,
+    drift::{DriftGroup, DriftMember},
     error::{Cause, Stop},
     gate::InputGate,
-    head::{EventTime, Head, SourceHead},
+    head::{Head, SourceHead, SourceHeadContext},
     migration,
     running::NodeStatus,
     seed::Seed,
+    standing::{Channel, Level, Standing},
     subtask::{Participant, Subtask},
     timers::Timers,
 };
@@ -58,6 +63,9 @@ impl Attempt {
     pub(crate) async fn make(job: &Arc<Job>, handle: &Handle, beginning: &Beginning) -> Result<Attempt, Stop> {
         let graph = ParallelGraph::new(job.graph.clone());
         let statuses = handle.begin_attempt(&job.graph);
+        let aligned = job.sources.values().filter_map(|source| source.alignment.as_ref());
+        let groups: BTreeMap<String, Arc<DriftGroup>> =
+            aligned.map(|alignment| (alignment.group.clone(), DriftGroup::new())).collect();
         let over = |over| Stop::at(&job.name.place("channels", 0), Cause::OverQuota(over));
         let mut wires = wire::Wires::new(job, &graph).map_err(over)?;
         // Epochs up to the first have been used: nobody takes part in them.
@@ -79,7 +87,8 @@ impl Attempt {
                     cut: None,
                     acknowledging: None,
                 };
-                let maker = Maker { job, handle, graph: &graph, statuses: &statuses, beginning, chain, index };
+                let maker =
+                    Maker { job, handle, graph: &graph, statuses: &statuses, groups: &groups, beginning, chain, index };
                 let place = maker.place(nodes.nodes[0]);
                 subtasks.push((place, maker.subtask(&mut wires, participant).await?));
                 members.push(Member { nodes: nodes.nodes.clone(), index });
@@ -95,6 +104,8 @@ struct Maker<'a> {
     handle: &'a Handle,
     graph: &'a ParallelGraph,
     statuses: &'a [NodeStatus],
+    /// The sources that wait for each other, by the name of their group.
+    groups: &'a BTreeMap<String, Arc<DriftGroup>>,
     beginning: &'a Beginning,
     chain: usize,
     index: u32,
@@ -149,7 +160,12 @@ impl Maker<'_> {
         let watermark = self.restored(nodes[0]).watermark;
         let head = match is_source {
             true => Head::Source(Box::new(self.source(nodes[0], &checkpoints)?)),
-            false => Head::Gate(InputGate::new(wires.receivers(self.chain, self.index), watermark)),
+            false => {
+                let channels = wires.receivers(self.chain, self.index);
+                let inputs: Vec<u32> = channels.iter().map(|(input, _)| *input).collect();
+                let standing = self.gate(nodes[0], wires.origins(self.chain, self.index), &inputs);
+                Head::Gate(InputGate::new(channels, watermark).publish(standing))
+            }
         };
         let mut links = Vec::new();
         for (&node, outputs) in linked.iter().zip(outputs) {
@@ -158,7 +174,7 @@ impl Maker<'_> {
         let status = |node: &NodeId| self.statuses[*node].subtasks[self.index as usize].clone();
         Ok(Subtask {
             head,
-            chain: Chain { entry, links, routers, clock: self.job.clock.clone(), watermark },
+            chain: Chain { entry, links, routers, clock: self.job.clock.clone(), watermark, mode: self.job.mode },
             source: is_source.then(|| status(&nodes[0])),
             statuses: nodes.iter().map(status).collect(),
             checkpoints,
@@ -171,18 +187,64 @@ impl Maker<'_> {
 
     fn source(&self, node: NodeId, checkpoints: &Participant) -> Result<SourceHead, Stop> {
         let (place, settings) = (self.place(node), &self.job.settings);
-        let SourceSpec { factory, out_of_orderness, watermark_rows } = &self.job.sources[&node];
+        let spec = &self.job.sources[&node];
         let found = self.beginning.manifest.as_ref().and_then(|manifest| manifest.node(&place.operator));
         let restored: Option<Arc<[SplitState]>> = found.map(|found| found.splits.clone().into());
         let context =
             SourceContext { place: place.clone(), parallelism: self.parallelism(node), restored: restored.clone() };
-        let source = factory.create(context).map_err(|error| Stop::at(&place, error))?;
+        let source = spec.factory.create(context).map_err(|error| Stop::at(&place, error))?;
         let limit =
             BatchLimit { rows: settings.batch_rows.max(1), bytes: settings.batch_bytes, linger: settings.linger };
-        let (bound, every) = (out_of_orderness.as_millis() as i64, *watermark_rows as u64);
-        let event_time = factory.has_event_time().then_some(EventTime { bound, every });
-        let splits = restored.unwrap_or_default();
-        Ok(SourceHead::new(source, place, limit, event_time, &splits, checkpoints.command.clone()))
+        let standing = self.stand(node, Standing::Source(Mutex::default()));
+        Ok(SourceHead::new(
+            source,
+            SourceHeadContext {
+                place,
+                limit,
+                rules: spec.rules(self.job.mode),
+                restored: restored.as_deref().unwrap_or_default(),
+                watermark: self.restored(node).watermark,
+                clock: self.job.clock.clone(),
+                drift: self.drift(spec),
+                standing,
+                command: checkpoints.command.clone(),
+            },
+        ))
+    }
+
+    /// The place of a source's subtask among those it waits for. In batch mode there is no watermark to wait for.
+    fn drift(&self, spec: &SourceSpec) -> Option<DriftMember> {
+        let alignment = spec.alignment.as_ref().filter(|_| self.job.mode == ExecutionMode::Streaming)?;
+        let max = i64::try_from(alignment.max_drift.as_millis()).unwrap_or(i64::MAX);
+        self.groups.get(&alignment.group).map(|group| group.join(max))
+    }
+
+    /// Publishes where the inputs of a node's subtask stand.
+    fn stand(&self, node: NodeId, standing: Standing) -> Arc<Standing> {
+        let standing = Arc::new(standing);
+        // Each subtask is made once an attempt, and so are the statuses.
+        let _ = self.statuses[node].standings[self.index as usize].set(standing.clone());
+        standing
+    }
+
+    /// What is published of the channels into this chain.
+    fn gate(&self, node: NodeId, origins: &[(NodeId, u32)], inputs: &[u32]) -> Arc<Standing> {
+        let mut numbers = inputs.to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let described = self.job.operators.get(&node).map(|operator| &operator.description().inputs);
+        let name = |number: &u32| {
+            let found = described.and_then(|inputs| inputs.get(*number as usize));
+            (found.map_or_else(|| "in".to_string(), |input| input.name.clone()), Level::default())
+        };
+        let channel = |(&(from, subtask), input): (&(NodeId, u32), &u32)| Channel {
+            input: numbers.partition_point(|number| number < input),
+            from: self.job.graph.nodes[from].id.clone(),
+            subtask,
+            level: Level::default(),
+        };
+        let channels = origins.iter().zip(inputs).map(channel).collect();
+        self.stand(node, Standing::Gate { inputs: numbers.iter().map(name).collect(), channels })
     }
 
     async fn link(&self, node: NodeId, outputs: Vec<Vec<Target>>) -> Result<Link, Stop> {

@@ -8,11 +8,14 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use tokio::task::yield_now;
 use wasmill_core::{
-    Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status, graph::NodeId,
-    sink::Committable, source::ConnectorError, time::TimeDomain,
+    Batch, BoxFuture, CallTime, Clock, KeyedState, Operator, OperatorError, Outbox, Place, Sink, Status,
+    graph::NodeId,
+    sink::Committable,
+    source::ConnectorError,
+    time::{END_OF_TIME, TimeDomain},
 };
 
-use crate::{channel::Element, dead_letter::DeadLetters, error::Stop, router::Router, timers::Timers};
+use crate::{ExecutionMode, channel::Element, dead_letter::DeadLetters, error::Stop, router::Router, timers::Timers};
 
 /// Where an output leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,7 @@ pub(crate) struct Chain {
     pub(crate) clock: Arc<dyn Clock>,
     /// The watermark that came last.
     pub(crate) watermark: i64,
+    pub(crate) mode: ExecutionMode,
 }
 
 /// How much a guest should hand over in one snapshot step, bytes.
@@ -128,12 +132,16 @@ impl Chain {
     pub(crate) async fn advance(&mut self, watermark: i64) -> Result<(), Stop> {
         self.watermark = watermark;
         for index in 0..self.links.len() {
+            let mode = self.mode;
             let (link, mut down) = self.split(index);
             link.status.set_watermark(watermark);
             if let Body::Operator(operator) = &mut link.body {
                 operator.watermark = watermark;
             }
             fire(link, &mut down, TimeDomain::EventTime, watermark).await?;
+            if watermark == END_OF_TIME && mode == ExecutionMode::Batch {
+                fire_rest(link, &mut down).await?;
+            }
         }
         self.announce(Element::Watermark(watermark)).await
     }
@@ -150,6 +158,9 @@ impl Chain {
 
     /// When the first processing-time timer is due, milliseconds since the Unix epoch.
     pub(crate) fn next_tick(&self) -> Option<i64> {
+        if self.mode == ExecutionMode::Batch {
+            return None;
+        }
         let timers = self.links.iter().filter_map(|link| match &link.body {
             Body::Operator(operator) => operator.timers.head(TimeDomain::ProcessingTime),
             Body::Sink(_) => None,
@@ -254,6 +265,17 @@ async fn fire(link: &mut Link, down: &mut Downstream<'_>, domain: TimeDomain, no
         Some(over) => Err(Stop::at(&link.place, over)),
         None => Ok(()),
     }
+}
+
+/// At the end of a batch: fires the processing-time timers that are set, in order, whenever they are due. One that such a call
+/// sets is dropped, as in Flink: a timer that sets itself anew would fire for ever.
+async fn fire_rest(link: &mut Link, down: &mut Downstream<'_>) -> Result<(), Stop> {
+    if let Body::Operator(body) = &mut link.body {
+        body.timers.close(TimeDomain::ProcessingTime);
+    }
+    fire(link, down, TimeDomain::ProcessingTime, END_OF_TIME).await?;
+    // What such calls set in event time is due.
+    fire(link, down, TimeDomain::EventTime, END_OF_TIME).await
 }
 
 impl Downstream<'_> {

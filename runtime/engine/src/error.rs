@@ -52,6 +52,13 @@ pub enum JobError {
     },
 }
 
+impl JobError {
+    /// Whether another attempt is of no use.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, JobError::Subtask { cause: Cause::Connector(error), .. } if error.is_lasting())
+    }
+}
+
 /// Why a subtask failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

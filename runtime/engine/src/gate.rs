@@ -1,20 +1,27 @@
 //! Reads all channels into a subtask fairly, combines their watermarks, idleness and ends, and aligns their barriers.
 
-use std::{future::poll_fn, task::Poll};
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll};
 
 use wasmill_core::{
     Batch,
     alignment::{Aligner, Alignment},
-    time::{Valve, ValveChange},
+    time::{Inputs, InputsChange},
 };
 
-use crate::channel::{Element, Receiver};
+use crate::{
+    channel::{Element, Receiver},
+    standing::Standing,
+};
 
 /// The channels into one subtask.
 pub(crate) struct InputGate {
     channels: Vec<GateChannel>,
-    valve: Valve,
+    watermarks: Inputs,
     aligner: Aligner,
+    /// Where what changes is published.
+    standing: Option<Arc<Standing>>,
+    /// What a change of a channel meant, and is not told yet.
+    pending: VecDeque<GateEvent>,
     /// An epoch whose barriers have all come, not told yet.
     aligned: Option<u64>,
     open: usize,
@@ -47,15 +54,26 @@ impl InputGate {
     /// A gate over channels, each with the number of the input it belongs to; its watermark never goes behind `watermark`.
     pub(crate) fn new(channels: Vec<(u32, Receiver)>, watermark: i64) -> InputGate {
         let open = channels.len();
-        let (valve, aligner) = (Valve::new(open).restored(watermark), Aligner::new(open));
+        let inputs: Vec<u32> = channels.iter().map(|(input, _)| *input).collect();
+        let (watermarks, aligner) = (Inputs::new(&inputs, watermark), Aligner::new(open));
         let channel = |(input, receiver)| GateChannel { receiver: Some(receiver), input };
         let channels = channels.into_iter().map(channel).collect();
-        InputGate { channels, valve, aligner, aligned: None, open, next: 0 }
+        let (standing, pending) = (None, VecDeque::new());
+        InputGate { channels, watermarks, aligner, standing, pending, aligned: None, open, next: 0 }
+    }
+
+    /// Publishes watermarks and idleness from now on.
+    pub(crate) fn publish(mut self, standing: Arc<Standing>) -> InputGate {
+        self.standing = Some(standing);
+        self
     }
 
     /// The next event. May be dropped while it waits, and loses nothing.
     pub(crate) async fn next(&mut self) -> GateEvent {
         loop {
+            if let Some(event) = self.pending.pop_front() {
+                return event;
+            }
             if let Some(epoch) = self.aligned.take() {
                 return GateEvent::Barrier(epoch);
             }
@@ -68,27 +86,28 @@ impl InputGate {
                 Some(Element::Batch(batch)) => {
                     return GateEvent::Batch { input: self.channels[channel].input, batch };
                 }
-                Some(Element::Watermark(watermark)) => self.valve.advance(channel, watermark),
-                Some(Element::Idle(idle)) => self.valve.set_idle(channel, idle),
+                Some(Element::Watermark(watermark)) => self.watermarks.advance(channel, watermark),
+                Some(Element::Idle(idle)) => self.watermarks.set_idle(channel, idle),
                 Some(Element::Barrier(epoch)) => {
                     if let Alignment::Aligned(epoch) = self.aligner.barrier(channel, epoch) {
                         self.aligned = Some(epoch);
                     }
-                    None
+                    continue;
                 }
                 Some(Element::End) => {
                     self.channels[channel].receiver = None;
                     self.open -= 1;
                     self.aligned = self.aligner.end(channel);
-                    self.valve.end(channel)
+                    self.watermarks.end(channel)
                 }
             };
-            match change {
-                Some(ValveChange::Watermark(watermark)) => return GateEvent::Watermark(watermark),
-                Some(ValveChange::Idle) => return GateEvent::Idle(true),
-                Some(ValveChange::Active) => return GateEvent::Idle(false),
-                None => {}
+            if let Some(standing) = &self.standing {
+                standing.changed(channel, &self.watermarks);
             }
+            let InputsChange { watermark, idle } = change;
+            self.pending.extend((idle == Some(false)).then_some(GateEvent::Idle(false)));
+            self.pending.extend(watermark.map(GateEvent::Watermark));
+            self.pending.extend((idle == Some(true)).then_some(GateEvent::Idle(true)));
         }
     }
 

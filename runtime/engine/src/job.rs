@@ -9,6 +9,7 @@ use std::{
 use wasmill_core::{
     Clock, JobName, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{LogicalGraph, NodeId},
+    time::{SplitRules, WatermarkStrategy},
 };
 
 use crate::{CrashPlan, CrashPoint};
@@ -40,6 +41,8 @@ pub struct Job {
     /// Operators with `on-error = "dead-letter"`: a record that they cannot process goes to the output behind those they
     /// describe, and the job goes on.
     pub dead_letters: BTreeSet<NodeId>,
+    /// When results appear.
+    pub mode: ExecutionMode,
     /// Whether state in the checkpoint that the job has no more may be lost.
     pub allow_dropped_state: bool,
     /// Where a test crashes the job.
@@ -131,11 +134,55 @@ impl RestartStrategy {
 pub struct SourceSpec {
     /// The source.
     pub factory: Arc<dyn SourceFactory>,
-    /// How far behind the highest event time a row may still come.
-    pub out_of_orderness: Duration,
+    /// How the watermark of a split follows from its rows; of no meaning where rows have no event time.
+    pub strategy: WatermarkStrategy,
     /// A watermark is considered after every so many rows of a split, so that where it stands does not depend on how
     /// batches are cut.
     pub watermark_rows: usize,
+    /// After how long without a row a split is idle and does not hold the watermark back; `None` for never.
+    pub idle_after: Option<Duration>,
+    /// Which sources it waits for when it is ahead of them.
+    pub alignment: Option<WatermarkAlignment>,
+}
+
+impl SourceSpec {
+    /// A source whose rows may come `out_of_orderness` behind the highest event time, and that is never idle nor waits.
+    pub fn bounded(factory: Arc<dyn SourceFactory>, out_of_orderness: Duration, watermark_rows: usize) -> SourceSpec {
+        let bound = i64::try_from(out_of_orderness.as_millis()).unwrap_or(i64::MAX);
+        let strategy = WatermarkStrategy::Bounded { bound };
+        SourceSpec { factory, strategy, watermark_rows, idle_after: None, alignment: None }
+    }
+
+    /// How the engine makes its watermarks. In batch mode there are none before the end, and nothing is idle.
+    pub(crate) fn rules(&self, mode: ExecutionMode) -> SplitRules {
+        let timed = self.factory.has_event_time() && mode == ExecutionMode::Streaming;
+        let milliseconds = |after: Duration| i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        SplitRules {
+            strategy: if timed { self.strategy } else { WatermarkStrategy::None },
+            every: self.watermark_rows as u64,
+            idle_after: self.idle_after.filter(|_| mode == ExecutionMode::Streaming).map(milliseconds),
+        }
+    }
+}
+
+/// A source gives no rows while its watermark is too far ahead of the slowest one of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkAlignment {
+    /// What the sources that wait for each other have in common.
+    pub group: String,
+    /// How far ahead it may be.
+    pub max_drift: Duration,
+}
+
+/// When results appear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExecutionMode {
+    /// As soon as the watermark says so.
+    #[default]
+    Streaming,
+    /// Once, at the end of a bounded input: until then there is no watermark, and no timer fires. Then those in event time
+    /// fire, and after them those in processing time that are set, whenever they are due.
+    Batch,
 }
 
 /// Sizes and times of the engine. Results never depend on them.

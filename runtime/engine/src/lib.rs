@@ -12,6 +12,7 @@
 //!
 //! - `start`: unfolds the graph, makes instances, spawns subtasks, commits at the end.
 //! - `subtask`: the loop of one subtask; `head` is where its rows come from (a source or an input gate).
+//! - `drift`: which sources wait for others; `standing` is what is told of inputs.
 //! - `chain`: the operators and sinks of one subtask, called in turn; `timers` is what they set timers in.
 //! - `router`, `channel`, `gate`: from the end of one chain to the head of the next.
 //! - `job`, `running`, `error`, `clock`: what a caller sees.
@@ -30,6 +31,7 @@ mod clock;
 mod coordinator;
 mod crash;
 mod dead_letter;
+mod drift;
 mod error;
 mod gate;
 mod head;
@@ -41,6 +43,7 @@ mod run;
 mod running;
 mod schedule;
 mod seed;
+mod standing;
 mod start;
 mod subtask;
 mod supervise;
@@ -49,8 +52,9 @@ mod timers;
 pub use clock::SystemClock;
 pub use crash::{CrashPlan, CrashPoint};
 pub use error::{Cause, JobError};
-pub use job::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec};
+pub use job::{CheckpointSettings, ExecutionMode, Job, RestartStrategy, Settings, SourceSpec, WatermarkAlignment};
 pub use running::{
     CheckpointProgress, CheckpointStats, Handle, NodeProgress, Progress, RequestError, Running, Stop, Stopped, Summary,
 };
+pub use standing::{ChannelProgress, InputProgress, SplitsProgress};
 pub use start::start;

@@ -21,10 +21,10 @@ pub(crate) async fn migrate(
     changes: &[Change],
 ) -> Result<(), Stop> {
     for change in changes {
-        if let Change::Migrated { operator, index, from, .. } = change
+        if let Change::Migrated { operator, state: name, index, from, .. } = change
             && **operator == *place.operator
         {
-            migrate_state(place, factory, state, epoch, *index, *from).await?;
+            migrate_state(place, factory, state, epoch, (name, *index), *from).await?;
         }
     }
     Ok(())
@@ -35,16 +35,20 @@ async fn migrate_state(
     factory: &dyn OperatorFactory,
     state: &dyn KeyedState,
     epoch: u64,
-    index: u32,
+    (name, index): (&str, u32),
     from: u32,
 ) -> Result<(), Stop> {
+    let named = |error| match error {
+        OperatorError::Job(message) => OperatorError::Job(format!("state `{name}`: {message}")),
+        other => other,
+    };
     let mut next = None;
     loop {
         let page = state.entries(index, next, PAGE_BYTES).await.map_err(|error| Stop::at(place, error))?;
         next = page.next.clone();
         if !page.entries.is_empty() {
             let (keys, expires) = (page.entries.clone(), page.expires.clone());
-            let migrated = factory.migrate(index, from, page).await.map_err(|error| Stop::at(place, error))?;
+            let migrated = factory.migrate(index, from, page).await.map_err(|error| Stop::at(place, named(error)))?;
             if migrated.entries != keys || migrated.value_ends.len() != keys.len() {
                 let message = "`migrate` gave other keys than it was given, or not a value for each".to_string();
                 return Err(Stop::at(place, OperatorError::Contract(message)));

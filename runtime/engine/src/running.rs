@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,10 @@ use wasmill_core::{
     status::StatusSnapshot,
 };
 
-use crate::JobError;
+use crate::{
+    JobError,
+    standing::{InputProgress, SplitsProgress, Standing},
+};
 
 /// A started job. Dropping it does not end the job; [`Running::cancel`] does.
 pub struct Running {
@@ -45,6 +48,8 @@ pub(crate) struct NodeStatus {
     pub(crate) id: String,
     pub(crate) role: Role,
     pub(crate) subtasks: Vec<Arc<Status>>,
+    /// Where the inputs of each subtask stand; of nodes at the head of a chain, once they are made.
+    pub(crate) standings: Vec<OnceLock<Arc<Standing>>>,
 }
 
 /// What somebody asks of a running job.
@@ -104,6 +109,11 @@ pub struct NodeProgress {
     pub role: Role,
     /// Its subtasks.
     pub subtasks: Vec<StatusSnapshot>,
+    /// Where the inputs of each subtask stand; none for those that are called by another node of the same subtask, and have
+    /// its watermark.
+    pub inputs: Vec<Vec<InputProgress>>,
+    /// Where the splits of each subtask stand, of a source.
+    pub splits: Vec<SplitsProgress>,
 }
 
 /// How checkpoints and restarts fare.
@@ -199,10 +209,15 @@ impl Handle {
 
     /// The counters now.
     pub fn progress(&self) -> Progress {
+        fn standings(node: &NodeStatus) -> impl Iterator<Item = Option<&Standing>> {
+            node.standings.iter().map(|standing| standing.get().map(|standing| &**standing))
+        }
         let node = |node: &NodeStatus| NodeProgress {
             id: node.id.clone(),
             role: node.role,
             subtasks: node.subtasks.iter().map(|status| status.snapshot()).collect(),
+            inputs: standings(node).map(|standing| standing.map(Standing::inputs).unwrap_or_default()).collect(),
+            splits: standings(node).filter_map(|standing| standing?.of_source()).collect(),
         };
         let nodes = lock(&self.shared.nodes).clone();
         Progress {
@@ -248,6 +263,7 @@ fn statuses(graph: &LogicalGraph) -> Arc<Vec<NodeStatus>> {
         id: node.id.clone(),
         role: node.role,
         subtasks: statuses(node.parallelism),
+        standings: (0..node.parallelism).map(|_| OnceLock::new()).collect(),
     });
     Arc::new(nodes.collect())
 }

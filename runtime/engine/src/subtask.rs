@@ -153,7 +153,7 @@ impl Subtask {
             Woken::Arrival(Arrival::Idle(idle)) => self.chain.announce(Element::Idle(idle)).await?,
             Woken::Arrival(Arrival::Barrier(epoch)) => self.cut(epoch, false).await?,
             Woken::Arrival(Arrival::End) => return Ok(true),
-            Woken::Time => {}
+            Woken::Arrival(Arrival::Quiet) | Woken::Time => {}
         }
         if self.chain.next_tick().is_some_and(|time| time <= self.chain.clock.now()) {
             self.chain.tick().await?;
@@ -228,6 +228,9 @@ impl Subtask {
     /// Publishes where the time of a turn went.
     fn account(&mut self, idle: Duration, turn: Duration) {
         let waited: Duration = self.chain.routers.iter_mut().map(|router| router.take_waited()).sum();
+        if !waited.is_zero() {
+            self.head.held_up();
+        }
         for status in &self.statuses {
             status.idle_ns.add(idle.as_nanos() as u64);
             status.backpressured_ns.add(waited.as_nanos() as u64);

@@ -53,7 +53,8 @@ pub(crate) async fn supervise(
             }
         };
         failures += 1;
-        let Some(delay) = job.restart.delay(failures).filter(|_| !handle.cancel.is_cancelled()) else {
+        let Some(delay) = job.restart.delay(failures).filter(|_| !error.is_lasting() && !handle.cancel.is_cancelled())
+        else {
             if !uncommitted {
                 remove_rest(&job).await;
             }

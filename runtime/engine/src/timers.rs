@@ -19,6 +19,8 @@ struct Inner {
     over: Option<OverQuota>,
     /// What a call that may be undone sets (true) and removes.
     aside: Option<Vec<(TimeDomain, bool, TimerBatch)>>,
+    /// The domain in which no timer is set any more.
+    closed: Option<TimeDomain>,
 }
 
 /// Timers that are handed over at a time.
@@ -30,7 +32,7 @@ const STEP: u64 = 64 * 1024;
 impl Timers {
     pub(crate) fn new(quota: &Quota) -> Result<Timers, OverQuota> {
         let charge = quota.charge(Use::Timers, 0)?;
-        Ok(Timers(Mutex::new(Inner { queue: TimerQueue::default(), charge, over: None, aside: None })))
+        Ok(Timers(Mutex::new(Inner { queue: TimerQueue::default(), charge, over: None, aside: None, closed: None })))
     }
 
     /// Sets timers that the store has.
@@ -68,6 +70,11 @@ impl Timers {
         }
     }
 
+    /// Timers of a domain that are set from now on are dropped.
+    pub(crate) fn close(&self, domain: TimeDomain) {
+        self.lock().closed = Some(domain);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,6 +102,7 @@ impl Inner {
     fn change(&mut self, domain: TimeDomain, set: bool, timers: &TimerBatch) {
         match (&mut self.aside, set) {
             (Some(aside), _) => aside.push((domain, set, timers.clone())),
+            (None, true) if self.closed == Some(domain) => {}
             (None, true) => self.queue.register(domain, timers),
             (None, false) => self.queue.delete(domain, timers),
         }

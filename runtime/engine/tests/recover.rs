@@ -427,7 +427,7 @@ async fn a_source_that_cannot_tell_its_position_fails_checkpoints_and_not_the_en
             self.0.splits()
         }
         fn position(&self, _: usize) -> Result<Vec<u8>, wasmill_core::source::ConnectorError> {
-            Err(wasmill_core::source::ConnectorError("it cannot be read twice".into()))
+            Err(wasmill_core::source::ConnectorError::new("it cannot be read twice".into()))
         }
         fn next(
             &mut self,

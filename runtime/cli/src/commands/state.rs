@@ -1,5 +1,7 @@
 //! Looks into checkpoints and savepoints, without the operators' code.
 
+#[cfg(unix)]
+mod live;
 mod shown;
 
 use std::{
@@ -25,7 +27,8 @@ use crate::{
 /// Look into a checkpoint or a savepoint
 ///
 /// Reads state as it is stored, by the codecs that operators declared; none of their code runs and nothing is changed.
-/// Entries are printed as JSON Lines.
+/// Entries are printed as JSON Lines. Where the job runs, it is asked for a checkpoint, written to a temporary folder, so that what is
+/// shown is of now.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -114,27 +117,34 @@ impl State {
     pub(crate) fn run(self, talk: &Talk) -> Outcome {
         match self.action {
             Action::List(list) => list.run(talk)?,
-            Action::Get(get) => get.run()?,
-            Action::Scan(scan) => scan.run()?,
-            Action::Export(export) => export.run()?,
+            Action::Get(get) => get.run(talk)?,
+            Action::Scan(scan) => scan.run(talk)?,
+            Action::Export(export) => export.run(talk)?,
         }
         Ok(Exit::Done)
     }
 }
 
 impl At {
-    fn open(&self) -> Result<Reader, Failure> {
+    #[cfg(unix)]
+    fn open(&self, talk: &Talk) -> Result<live::Opened, Failure> {
         let folder = folder(&self.path)?;
-        let opened = match self.checkpoint {
-            Some(epoch) => Reader::open_checkpoint(&folder, epoch),
-            None => Reader::open(&folder),
-        };
-        opened.map_err(|error| {
-            let hint = matches!(error, ReadError::InUse { .. })
-                .then_some("`wasmill savepoint JOB FOLDER` writes what can be read while the job goes on");
-            let failure = Failure::new(Exit::Failed, error);
-            hint.into_iter().fold(failure, Failure::hint)
-        })
+        match self.read(&folder) {
+            Err(ReadError::InUse { .. }) if self.checkpoint.is_none() => live::open(&folder, talk),
+            read => read.map(live::Opened::from).map_err(unreadable),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn open(&self, _: &Talk) -> Result<Reader, Failure> {
+        self.read(&folder(&self.path)?).map_err(unreadable)
+    }
+
+    fn read(&self, folder: &Path) -> Result<Reader, ReadError> {
+        match self.checkpoint {
+            Some(epoch) => Reader::open_checkpoint(folder, epoch),
+            None => Reader::open(folder),
+        }
     }
 }
 
@@ -153,7 +163,7 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, Failure> {
 
 impl List {
     fn run(&self, talk: &Talk) -> Result<(), Failure> {
-        let reader = self.at.open()?;
+        let reader = self.at.open(talk)?;
         let manifest = reader.manifest();
         let mut operators = Vec::new();
         let mut rows = vec![["operator", "state", "kind", "key", "value", "entries"].map(String::from).to_vec()];
@@ -216,8 +226,8 @@ fn count(reader: &Reader, operator: &str, state: &StateDescription) -> Result<us
 }
 
 impl Get {
-    fn run(&self) -> Result<(), Failure> {
-        let reader = self.at.open()?;
+    fn run(&self, talk: &Talk) -> Result<(), Failure> {
+        let reader = self.at.open(talk)?;
         let (operator, state) = named(&self.state)?;
         let described = reader.state(operator, state).map_err(unreadable)?;
         let key = shown::parse(&described.key, &self.key).ok_or_else(|| {
@@ -235,8 +245,8 @@ impl Get {
 }
 
 impl Scan {
-    fn run(&self) -> Result<(), Failure> {
-        let reader = self.at.open()?;
+    fn run(&self, talk: &Talk) -> Result<(), Failure> {
+        let reader = self.at.open(talk)?;
         let (operator, state) = named(&self.state)?;
         let mut out = Lines::new();
         entries(&reader, operator, state, self.limit.unwrap_or(usize::MAX), &mut out)?;
@@ -245,8 +255,8 @@ impl Scan {
 }
 
 impl Export {
-    fn run(&self) -> Result<(), Failure> {
-        let reader = self.at.open()?;
+    fn run(&self, talk: &Talk) -> Result<(), Failure> {
+        let reader = self.at.open(talk)?;
         let mut out = Lines::new();
         for operator in reader.operators() {
             for state in &operator.states {

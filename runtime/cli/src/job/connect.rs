@@ -17,7 +17,7 @@ use wasmill_connectors::{
     stdout::StdoutSink,
 };
 use wasmill_core::{Codec, SinkFactory, SourceFactory, graph::NodeId};
-use wasmill_engine::SourceSpec;
+use wasmill_engine::{ExecutionMode, SourceSpec};
 
 use super::{
     definition::{EVENT_TIME, GENERATED_TIME},
@@ -27,6 +27,7 @@ use super::{
     section::Section,
     suggest::quote,
     tree::At,
+    watermarks::Watermarks,
 };
 
 /// Sources and sinks, ready to be made.
@@ -60,12 +61,11 @@ impl Job {
             let Some((factory, feed)) = self.source(source, findings) else { continue };
             let definition = if source.connector == "generator" { &GENERATED_TIME } else { &EVENT_TIME };
             let time = source.section.section("event-time", definition);
+            let watermarks = Watermarks::read(&time, source.section.has("event-time"), findings);
             if let Some(factory) = factory {
-                let out_of_orderness = time.duration("max-out-of-orderness").unwrap_or_default();
-                let watermark_rows =
-                    time.integer("watermark-rows").and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1);
-                connected.sources.insert(node, SourceSpec { factory, out_of_orderness, watermark_rows });
+                connected.sources.insert(node, watermarks.of(factory));
             }
+            self.check_mode(source, &feed, findings);
             connected.feeds.insert(node, feed);
         }
         let first_sink = self.sources.len() + self.operators.len();
@@ -157,6 +157,19 @@ impl Job {
         })
     }
 
+    /// In batch mode a source must come to an end. Whether standard input does is up to whoever writes it.
+    fn check_mode(&self, source: &Source, feed: &Feed, findings: &mut Findings) {
+        if self.mode == ExecutionMode::Batch && !feed.bounded && source.connector != "stdin" {
+            let id = quote(&source.place.id);
+            let message = format!("{id} never ends, but in the mode `batch` results appear at the end");
+            let hint = match source.section.field("count") {
+                true => "add a `count` to it, or remove `mode`",
+                false => "read a source that ends, or remove `mode`",
+            };
+            findings.error(source.section.at("connector"), message, hint);
+        }
+    }
+
     /// Standard input is one stream, and can be read once.
     fn check_stdin(&self, findings: &mut Findings) {
         let mut first: Option<&str> = None;
@@ -199,9 +212,14 @@ fn row_format(section: &Section, findings: &mut Findings) -> RowFormat {
     };
     let time = section.section("event-time", &EVENT_TIME);
     let field = time.text("field");
+    // Elsewhere the key means nothing, which is told.
+    let watermark = time.text("watermark-field").filter(|_| time.choice("watermarks") == Some("from-record"));
     if format == Format::Json {
-        let fields =
-            [("key", section.text("key"), section.at("key")), ("event-time.field", field.clone(), time.at("field"))];
+        let fields = [
+            ("key", section.text("key"), section.at("key")),
+            ("event-time.field", field.clone(), time.at("field")),
+            ("event-time.watermark-field", watermark.clone(), time.at("watermark-field")),
+        ];
         for (name, pointer, at) in fields {
             check_pointer(name, pointer.as_deref(), at, findings);
         }
@@ -215,6 +233,7 @@ fn row_format(section: &Section, findings: &mut Findings) -> RowFormat {
         format,
         key: section.text("key"),
         event_time: field.map(|field| EventTime { field, format: time_format }),
+        watermark: watermark.map(|field| EventTime { field, format: time_format }),
         skip_errors: section.choice("on-error") == Some("skip"),
         max_line: section.size("max-line").and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(1 << 20),
         delimiter: section.text("delimiter").and_then(|text| text.bytes().next()).unwrap_or(b','),

@@ -41,6 +41,7 @@ mod tree;
 mod units;
 mod validate;
 mod value;
+mod watermarks;
 mod wire;
 
 pub use connect::Connected;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use wasmill_core::MaxParallelism;
-use wasmill_engine::RestartStrategy;
+use wasmill_engine::{ExecutionMode, RestartStrategy};
 
 use super::{
     definition::{self, JOB},
@@ -42,6 +42,8 @@ pub struct Job {
     pub max_parallelism: MaxParallelism,
     /// What random numbers are made of.
     pub seed: u64,
+    /// When results appear.
+    pub mode: ExecutionMode,
     /// How rows travel.
     pub engine: Engine,
     /// Where keyed state lives.
@@ -151,6 +153,10 @@ impl Job {
             name: section.text("name").unwrap_or_default(),
             max_parallelism: max_parallelism.unwrap_or(MaxParallelism::DEFAULT),
             seed: section.integer("seed").and_then(|seed| u64::try_from(seed).ok()).unwrap_or_default(),
+            mode: match section.choice("mode") {
+                Some("batch") => ExecutionMode::Batch,
+                _ => ExecutionMode::Streaming,
+            },
             engine: Engine {
                 batch_bytes: engine.size("batch-size").unwrap_or_default(),
                 batch_rows: number(&engine, "batch-rows"),

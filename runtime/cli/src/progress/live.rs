@@ -7,7 +7,7 @@ use terminal_size::{Width, terminal_size_of};
 use tokio::task::JoinHandle;
 use wasmill_engine::{Handle, Progress};
 
-use super::{checkpoints, clip, table};
+use super::{checkpoints, clip, held_back, table};
 use crate::{format, talk::Talk};
 
 /// How often the table is drawn anew.
@@ -55,8 +55,9 @@ async fn follow(bar: ProgressBar, job: String, handle: Handle) {
 }
 
 fn frame(job: &str, now: &Progress, before: Option<&Progress>) -> String {
+    let held_back: String = held_back(now).iter().map(|line| format!("{line}\n")).collect();
     let checkpoints = checkpoints(&now.checkpoints).unwrap_or_default();
-    format!("{job}: running for {}\n{}{checkpoints}", format::duration(now.elapsed), table(now, before))
+    format!("{job}: running for {}\n{}{held_back}{checkpoints}", format::duration(now.elapsed), table(now, before))
 }
 
 #[cfg(test)]

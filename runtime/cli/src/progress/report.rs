@@ -3,8 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
-use wasmill_core::{graph::Role, status::StatusSnapshot, time::NO_WATERMARK};
-use wasmill_engine::{CheckpointProgress, CheckpointStats, NodeProgress, Progress};
+use wasmill_core::{
+    graph::Role,
+    status::StatusSnapshot,
+    time::{END_OF_TIME, NO_WATERMARK},
+};
+use wasmill_engine::{
+    ChannelProgress, CheckpointProgress, CheckpointStats, InputProgress, NodeProgress, Progress, SplitsProgress,
+};
 use wasmill_host::{MetricKind, MetricSample, Metrics};
 
 use super::total;
@@ -29,11 +35,12 @@ pub type OperatorMetrics = BTreeMap<String, Metrics>;
 
 /// The report on a job: its checkpoints, counters a node and a subtask, the operators' own metrics, and where the results are (sink's id,
 /// target). Times are in nanoseconds but for `duration_ms`; watermarks in milliseconds since the Unix epoch, null before
-/// the first.
+/// the first. How far they lag is told by `now`, milliseconds since the Unix epoch.
 pub fn report(
     job: &str,
     ending: &Ending,
     progress: &Progress,
+    now: i64,
     metrics: &OperatorMetrics,
     targets: &[(String, String)],
 ) -> Value {
@@ -50,7 +57,7 @@ pub fn report(
         "already_finished": *ending == Ending::AlreadyFinished,
         "duration_ms": milliseconds(progress.elapsed),
         "checkpoints": checkpoints(&progress.checkpoints),
-        "nodes": progress.nodes.iter().map(node).collect::<Vec<_>>(),
+        "nodes": progress.nodes.iter().map(|of| node(of, now)).collect::<Vec<_>>(),
         "metrics": metrics.iter().flat_map(|(operator, metrics)| samples(operator, metrics)).collect::<Vec<_>>(),
         "targets": targets.iter().map(|(sink, target)| json!({ "sink": sink, "target": target })).collect::<Vec<_>>(),
     })
@@ -105,24 +112,34 @@ fn samples(operator: &str, metrics: &Metrics) -> Vec<Value> {
     metrics.samples().into_iter().map(sample).collect()
 }
 
-fn node(node: &NodeProgress) -> Value {
+fn node(node: &NodeProgress, now: i64) -> Value {
     let total = total(node);
     let role = match node.role {
         Role::Source => "source",
         Role::Operator => "operator",
         Role::Sink => "sink",
     };
+    let subtasks = node.subtasks.iter().enumerate().map(|(index, status)| {
+        let mut object = subtask(status, now);
+        if let Some(inputs) = node.inputs.get(index).filter(|inputs| !inputs.is_empty()) {
+            object["inputs"] = inputs.iter().map(|of| input(of, now)).collect();
+        }
+        if let Some(of) = node.splits.get(index) {
+            object["splits"] = splits(of);
+        }
+        object
+    });
     json!({
         "id": node.id,
         "role": role,
         "parallelism": node.subtasks.len(),
         "records_in": total.records_in,
         "records_out": total.records_out,
-        "subtasks": node.subtasks.iter().map(subtask).collect::<Vec<_>>(),
+        "subtasks": subtasks.collect::<Vec<_>>(),
     })
 }
 
-fn subtask(status: &StatusSnapshot) -> Value {
+fn subtask(status: &StatusSnapshot, now: i64) -> Value {
     json!({
         "records_in": status.records_in,
         "records_out": status.records_out,
@@ -134,19 +151,54 @@ fn subtask(status: &StatusSnapshot) -> Value {
         "idle_ns": status.idle_ns,
         "backpressured_ns": status.backpressured_ns,
         "operator_ns": status.operator_ns,
-        "watermark": (status.watermark != NO_WATERMARK).then_some(status.watermark),
+        "watermark": watermark(status.watermark),
+        "watermark_lag_ms": lag(status.watermark, now),
         "finished": status.finished != 0,
     })
+}
+
+fn input(input: &InputProgress, now: i64) -> Value {
+    let channel = |channel: &ChannelProgress| {
+        json!({
+            "from": channel.from,
+            "subtask": channel.subtask,
+            "watermark": watermark(channel.watermark),
+            "idle": channel.idle,
+        })
+    };
+    json!({
+        "name": input.name,
+        "watermark": watermark(input.watermark),
+        "watermark_lag_ms": lag(input.watermark, now),
+        "idle": input.idle,
+        "channels": input.channels.iter().map(channel).collect::<Vec<_>>(),
+    })
+}
+
+fn splits(splits: &SplitsProgress) -> Value {
+    let slowest = splits.slowest.as_ref().map(|(id, of)| json!({ "id": id, "watermark": watermark(*of) }));
+    json!({ "open": splits.open, "idle": splits.idle, "paused": splits.paused, "slowest": slowest })
+}
+
+fn watermark(watermark: i64) -> Option<i64> {
+    (watermark != NO_WATERMARK).then_some(watermark)
+}
+
+/// How far a watermark is behind the clock, milliseconds; nothing before the first and after the end.
+fn lag(watermark: i64, now: i64) -> Option<i64> {
+    (watermark != NO_WATERMARK && watermark != END_OF_TIME).then(|| now.saturating_sub(watermark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::tests::progress, *};
 
+    const NOW: i64 = 1_700_000_000_700;
+
     #[test]
     fn the_report_adds_up() {
         let targets = [("out".to_string(), "counts.csv".to_string())];
-        let report = report("words", &Ending::Finished, &progress(), &OperatorMetrics::new(), &targets);
+        let report = report("words", &Ending::Finished, &progress(), NOW, &OperatorMetrics::new(), &targets);
         assert_eq!(report["outcome"], "finished");
         assert_eq!(report["error"], Value::Null);
         assert_eq!(report["duration_ms"], 2000);
@@ -159,9 +211,35 @@ mod tests {
     }
 
     #[test]
+    fn inputs_and_splits_say_who_holds_whom_back() {
+        let mut progress = progress();
+        progress.nodes[1].inputs = vec![vec![InputProgress {
+            name: "left".to_string(),
+            watermark: 1_700_000_000_000,
+            idle: false,
+            channels: vec![ChannelProgress { from: "lines".to_string(), subtask: 1, watermark: i64::MIN, idle: true }],
+        }]];
+        progress.nodes[0].splits = vec![
+            SplitsProgress { open: 3, idle: 1, paused: 2, slowest: Some(("a.json".to_string(), 7)) },
+            SplitsProgress::default(),
+        ];
+        let report = report("words", &Ending::Cancelled, &progress, NOW, &OperatorMetrics::new(), &[]);
+        let input = json!([{
+            "name": "left", "watermark": 1_700_000_000_000_i64, "watermark_lag_ms": 700, "idle": false,
+            "channels": [{ "from": "lines", "subtask": 1, "watermark": null, "idle": true }],
+        }]);
+        assert_eq!(report["nodes"][1]["subtasks"][0]["inputs"], input);
+        let lines = &report["nodes"][0]["subtasks"];
+        let slowest = json!({ "id": "a.json", "watermark": 7 });
+        assert_eq!(lines[0]["splits"], json!({ "open": 3, "idle": 1, "paused": 2, "slowest": slowest }));
+        assert_eq!(lines[1]["splits"], json!({ "open": 0, "idle": 0, "paused": 0, "slowest": null }));
+        assert_eq!((&lines[0]["watermark_lag_ms"], &lines[1]["watermark_lag_ms"]), (&Value::Null, &json!(700)));
+    }
+
+    #[test]
     fn checkpoints_are_in_the_report() {
         let mut progress = progress();
-        let fresh = report("words", &Ending::AlreadyFinished, &progress, &OperatorMetrics::new(), &[]);
+        let fresh = report("words", &Ending::AlreadyFinished, &progress, NOW, &OperatorMetrics::new(), &[]);
         assert_eq!((&fresh["outcome"], &fresh["already_finished"]), (&json!("finished"), &json!(true)));
         let nothing = json!({
             "attempt": 1, "restored": null, "completed": 0, "failed": 0, "last": null, "pauses_us": null,
@@ -176,7 +254,7 @@ mod tests {
             entries: 5,
             bytes: 80,
         });
-        let stopped = report("words", &Ending::Stopped, &progress, &OperatorMetrics::new(), &[]);
+        let stopped = report("words", &Ending::Stopped, &progress, NOW, &OperatorMetrics::new(), &[]);
         assert_eq!((&stopped["outcome"], &stopped["already_finished"]), (&json!("stopped"), &json!(false)));
         let checkpoints = &stopped["checkpoints"];
         assert_eq!(checkpoints["pauses_us"], json!({ "count": 200, "p50": 100, "p99": 198, "max": 200 }));
@@ -187,7 +265,7 @@ mod tests {
     #[test]
     fn a_failure_says_why() {
         let report =
-            report("words", &Ending::Failed("it trapped".to_string()), &progress(), &OperatorMetrics::new(), &[]);
+            report("words", &Ending::Failed("it trapped".to_string()), &progress(), NOW, &OperatorMetrics::new(), &[]);
         assert_eq!((&report["outcome"], &report["error"]), (&json!("failed"), &json!("it trapped")));
     }
 }

@@ -68,7 +68,7 @@ impl Staged {
                 let same = length == bytes
                     && same(&staged, &folder.at(&self.part))
                         .map_err(|error| failed(format!("cannot compare {part} with {}: {error}", staged.display())))?;
-                if same { Ok(Step::RemoveStaged) } else { Err(failed(clash(&part.to_string()))) }
+                if same { Ok(Step::RemoveStaged) } else { Err(clash(&part.to_string())) }
             }
             (None, Some(length)) if length == bytes => Ok(Step::Nothing),
             (None, Some(length)) => Err(failed(format!(
@@ -83,12 +83,12 @@ impl Staged {
     }
 }
 
-/// What to say when a part file is there that is not this job's.
-pub(super) fn clash(part: &str) -> String {
-    format!(
+/// A part file is there that is not this job's. Another attempt would write under other names, and mix the two results.
+pub(super) fn clash(part: &str) -> ConnectorError {
+    ConnectorError::lasting(format!(
         "{part} is there already, with other rows: another job writes into the folder, or one that began from the same savepoint \
          did; name another folder"
-    )
+    ))
 }
 
 /// Gives the staged files their names.

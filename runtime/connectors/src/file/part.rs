@@ -143,7 +143,7 @@ fn stage(folder: &Folder<'_>, part: Part, name: String) -> Result<Committable, C
     folder.sync().map_err(cannot)?;
     // Better now than when the checkpoint is complete and cannot be committed.
     if folder.length(&name).map_err(cannot)?.is_some() && !Replaced::read(folder)?.holds(&name) {
-        return Err(failed(clash(&folder.at(&name).display().to_string())));
+        return Err(clash(&folder.at(&name).display().to_string()));
     }
     Staged { part: name, staged: part.name, bytes }.committable()
 }

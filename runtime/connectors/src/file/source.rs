@@ -161,7 +161,14 @@ impl SourceFactory for FileSource {
                 splits
             }
         };
-        Ok(Box::new(Files { splits, format: self.format.clone(), split: 0, reader: None, reading: None }))
+        Ok(Box::new(Files {
+            splits,
+            format: self.format.clone(),
+            split: 0,
+            reader: None,
+            reading: None,
+            carried: None,
+        }))
     }
 }
 
@@ -178,6 +185,8 @@ struct Files {
     reader: Option<RowReader>,
     /// What is being read: kept here, so that nothing is lost when whoever waits for it stops waiting.
     reading: Option<JoinHandle<Read>>,
+    /// The watermark that the last row carried.
+    carried: Option<i64>,
 }
 
 impl Source for Files {
@@ -192,6 +201,14 @@ impl Source for Files {
 
     fn works_while_pending(&self) -> bool {
         true
+    }
+
+    fn carried_watermark(&self) -> Option<i64> {
+        self.carried
+    }
+
+    fn may_be_idle(&self) -> bool {
+        false
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
@@ -214,6 +231,7 @@ impl Source for Files {
             let (reader, mut rows, more) = read.map_err(failed)??;
             if !rows.is_empty() {
                 split.at = reader.mark();
+                self.carried = reader.carried();
                 self.reader = Some(reader);
                 return Ok(SourceEvent::Rows { split: self.split, batch: rows.take() });
             }

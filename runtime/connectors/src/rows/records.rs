@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use wasmill_core::BatchBuilder;
+use wasmill_core::{BatchBuilder, batch::NO_TIME};
 
 use super::{BUFFER_BYTES, Mark, RowFormat, push, time};
 
@@ -91,13 +91,14 @@ impl Records {
         }
     }
 
-    /// Adds a row of the record just read; the first record of a file may name the columns instead.
-    pub(super) fn row(&mut self, format: &RowFormat, out: &mut BatchBuilder) -> Result<(), String> {
+    /// Adds a row of the record just read, and tells the watermark that it carries; the first record of a file may name the
+    /// columns instead.
+    pub(super) fn row(&mut self, format: &RowFormat, out: &mut BatchBuilder) -> Result<i64, String> {
         let Some(columns) = &self.columns else {
             let named = self.record.iter().map(str::to_string).collect();
             let numbered = (1..=self.record.len()).map(|i| i.to_string()).collect();
             self.columns = Some(if format.header { named } else { numbered });
-            return if format.header { Ok(()) } else { self.row(format, out) };
+            return if format.header { Ok(NO_TIME) } else { self.row(format, out) };
         };
         if self.record.len() != columns.len() {
             let (fields, expected) = (self.record.len(), columns.len());
@@ -107,12 +108,13 @@ impl Records {
             let index = columns.iter().position(|name| name == column)?;
             self.record.get(index).map(Cow::Borrowed)
         };
-        for wanted in format.key.iter().chain(format.event_time.iter().map(|time| &time.field)) {
+        let times = format.event_time.iter().chain(&format.watermark).map(|time| &time.field);
+        for wanted in format.key.iter().chain(times) {
             if !columns.contains(wanted) {
                 return Err(format!("there is no column `{wanted}`; there are {}", columns.join(", ")));
             }
         }
-        let timestamp = time(format, at)?;
+        let (timestamp, watermark) = (time(&format.event_time, at)?, time(&format.watermark, at)?);
         self.value.clear();
         self.value.push(b'{');
         for (name, field) in columns.iter().zip(&self.record) {
@@ -126,6 +128,6 @@ impl Records {
         self.value.push(b'}');
         let key = format.key.as_deref().and_then(at);
         push(out, timestamp, key.as_deref().map(str::as_bytes), &self.value);
-        Ok(())
+        Ok(watermark)
     }
 }

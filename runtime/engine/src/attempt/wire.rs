@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wasmill_core::{
     Charge, Place,
-    graph::ParallelGraph,
+    graph::{NodeId, ParallelGraph},
     partitioner::partitioner,
     quota::{OverQuota, Use},
 };
@@ -21,6 +21,8 @@ pub(super) struct Wires {
     senders: BTreeMap<(usize, u32), Vec<Sender>>,
     /// By chain and receiving subtask, with the input they belong to.
     receivers: BTreeMap<(usize, u32), Vec<(u32, Receiver)>>,
+    /// Where the rows of these channels come from: node and subtask, in the same order.
+    origins: BTreeMap<(usize, u32), Vec<(NodeId, u32)>>,
     charge: Charge,
 }
 
@@ -28,8 +30,9 @@ impl Wires {
     /// All channels of a job; what they may hold is charged at once.
     pub(super) fn new(job: &Job, graph: &ParallelGraph) -> Result<Wires, OverQuota> {
         let settings = &job.settings;
+        let charge = job.quota.charge(Use::Channels, 0)?;
         let mut wires =
-            Wires { senders: BTreeMap::new(), receivers: BTreeMap::new(), charge: job.quota.charge(Use::Channels, 0)? };
+            Wires { senders: BTreeMap::new(), receivers: BTreeMap::new(), origins: BTreeMap::new(), charge };
         let mut budgets = BTreeMap::new();
         for (number, edge) in graph.exchanges() {
             let chain = graph.chain_of(edge.to);
@@ -38,6 +41,7 @@ impl Wires {
                 let (sender, receiver) = channel(settings.channel_batches, budget);
                 wires.senders.entry((number, from)).or_default().push(sender);
                 wires.receivers.entry((chain, to)).or_default().push((edge.input, receiver));
+                wires.origins.entry((chain, to)).or_default().push((edge.from, from));
             }
         }
         // Each gate holds at most its budget, and less where its channels cannot hold that much.
@@ -58,6 +62,11 @@ impl Wires {
     /// The channels into subtask `index` of a chain.
     pub(super) fn receivers(&mut self, chain: usize, index: u32) -> Vec<(u32, Receiver)> {
         self.receivers.remove(&(chain, index)).unwrap_or_default()
+    }
+
+    /// Where the rows of the channels into subtask `index` of a chain come from: node and subtask.
+    pub(super) fn origins(&self, chain: usize, index: u32) -> &[(NodeId, u32)] {
+        self.origins.get(&(chain, index)).map_or(&[], Vec::as_slice)
     }
 
     /// What the channels are charged, to be held as long as they exist.

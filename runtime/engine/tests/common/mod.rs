@@ -20,7 +20,7 @@ use wasmill_core::{
     time::{TimeDomain, TimerBatch},
     *,
 };
-use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Settings, SourceSpec};
+use wasmill_engine::{CheckpointSettings, ExecutionMode, Job, RestartStrategy, Settings, SourceSpec};
 
 /// Rows (timestamp, key, value), cut into batches; row i goes to subtask i % parallelism.
 pub struct Rows {
@@ -404,7 +404,7 @@ pub fn line(
     let edge = |(i, &exchange): (usize, &Exchange)| Edge { from: i, output: 0, to: i + 1, input: 0, exchange };
     let edges = exchanges.iter().enumerate().map(edge).collect();
     let last = nodes.len() - 1;
-    let source = SourceSpec { factory: Arc::new(source), out_of_orderness: Duration::ZERO, watermark_rows: 10 };
+    let source = SourceSpec::bounded(Arc::new(source), Duration::ZERO, 10);
     Job {
         name: JobName::local("test"),
         graph: LogicalGraph { nodes, edges, max_parallelism: MaxParallelism::DEFAULT },
@@ -418,6 +418,7 @@ pub fn line(
         checkpoints: CheckpointSettings::default(),
         restart: RestartStrategy::None,
         dead_letters: BTreeSet::new(),
+        mode: ExecutionMode::default(),
         allow_dropped_state: false,
         crash: None,
     }

@@ -4,7 +4,8 @@ use std::{pin::pin, time::Duration};
 
 use anyhow::Context;
 use wasmill_connectors::stdout::STDOUT_CLOSED;
-use wasmill_engine::{Cause, CheckpointProgress, Handle, Job, JobError, Progress, Summary};
+use wasmill_core::Clock;
+use wasmill_engine::{Cause, CheckpointProgress, Handle, Job, JobError, Progress, Summary, SystemClock};
 #[cfg(unix)]
 use wasmill_engine::{Stop, Stopped};
 
@@ -112,7 +113,7 @@ fn listen(_: &str, _: &Handle, _: &StateDirectory) {}
 /// Tells how the job ended.
 fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: &Shown<'_>, talk: &Talk) -> Outcome {
     let report = |ending: &Ending, progress: &Progress, targets: &[(String, String)]| {
-        progress::report(name, ending, progress, &shown.metrics, targets).to_string()
+        progress::report(name, ending, progress, SystemClock.now(), &shown.metrics, targets).to_string()
     };
     match result {
         Ok(summary) => {
@@ -147,7 +148,7 @@ fn newest(checkpoints: &CheckpointProgress) -> Option<u64> {
 }
 
 fn is_closed_stdout(error: &JobError) -> bool {
-    matches!(error, JobError::Subtask { cause: Cause::Connector(error), .. } if error.0 == STDOUT_CLOSED)
+    matches!(error, JobError::Subtask { cause: Cause::Connector(error), .. } if error.to_string() == STDOUT_CLOSED)
 }
 
 /// Tells what the job goes on from, if it does.
@@ -215,7 +216,7 @@ mod tests {
     fn only_a_closed_standard_output_ends_a_job_in_silence() {
         let failed = |message: &str| {
             let place = JobName::local("words").place("out", 0);
-            JobError::Subtask { place, cause: Cause::Connector(ConnectorError(message.to_string())) }
+            JobError::Subtask { place, cause: Cause::Connector(ConnectorError::new(message.to_string())) }
         };
         assert!(is_closed_stdout(&failed(STDOUT_CLOSED)));
         assert!(!is_closed_stdout(&failed("the disk is full")));

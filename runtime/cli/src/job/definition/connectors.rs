@@ -146,8 +146,19 @@ pub static EVENT_TIME: Table = Table {
         )
         .required(),
         field("format", Kind::Choice(TIME_FORMATS), "How it is written.", "\"seconds\"").default("rfc3339"),
+        field("watermarks", Kind::Choice(ROW_WATERMARKS), WATERMARKS_DOC, "\"monotonic\"").default("bounded"),
         OUT_OF_ORDERNESS,
+        field(
+            "watermark-field",
+            Kind::Text,
+            "With the watermarks `from-record`: where a row carries one, written as `format` says. A row in which it is missing, \
+             null, empty or `NA` carries none.",
+            "\"/watermark\"",
+        ),
         WATERMARK_ROWS,
+        IDLE_AFTER,
+        MAX_DRIFT,
+        ALIGNMENT_GROUP,
     ],
     variants: None,
 };
@@ -171,16 +182,46 @@ pub static GENERATED_TIME: Table = Table {
             "\"10ms\"",
         )
         .default("1ms"),
+        MADE_WATERMARKS,
         OUT_OF_ORDERNESS,
         WATERMARK_ROWS,
+        IDLE_AFTER,
+        MAX_DRIFT,
+        ALIGNMENT_GROUP,
     ],
     variants: None,
 };
 
+const WATERMARKS_DOC: &str = "How far event time is known to have come. A watermark says that no row with its time or an \
+                              earlier one is expected any more. See [watermarks](#watermarks).";
+
+const BOUNDED: Word = word(
+    "bounded",
+    "rows come at most `max-out-of-orderness` behind the highest event time so far; the watermark is that less \
+     `max-out-of-orderness` less 1 ms",
+);
+
+const MONOTONIC: Word =
+    word("monotonic", "event times of a split never go down; the watermark is the highest less 1 ms");
+
+const NO_WATERMARKS: Word = word("none", "none before the end of the input");
+
+const ROW_WATERMARKS: &[Word] = &[
+    BOUNDED,
+    MONOTONIC,
+    word("from-record", "rows carry them in `watermark-field`; each follows its row"),
+    NO_WATERMARKS,
+];
+
+/// How the watermarks of rows are made that carry none.
+pub(super) const MADE_WATERMARKS: Field =
+    field("watermarks", Kind::Choice(&[BOUNDED, MONOTONIC, NO_WATERMARKS]), WATERMARKS_DOC, "\"monotonic\"")
+        .default("bounded");
+
 const OUT_OF_ORDERNESS: Field = field(
     "max-out-of-orderness",
     Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
-    "How far behind the highest event time so far a row may still come. The watermark trails by as much.",
+    "With the watermarks `bounded`: how far behind the highest event time so far a row may still come.",
     "\"2s\"",
 )
 .default("0s");
@@ -188,10 +229,34 @@ const OUT_OF_ORDERNESS: Field = field(
 const WATERMARK_ROWS: Field = field(
     "watermark-rows",
     Kind::Integer(1, 1 << 20),
-    "After every how many rows of a split a watermark is considered.",
+    "With the watermarks `bounded` or `monotonic`: after every how many rows of a split the watermark moves.",
     "100",
 )
 .default("1000");
+
+const IDLE_AFTER: Field = field(
+    "idle-after",
+    Kind::Duration(Duration::from_millis(1), Duration::from_secs(366 * 86_400)),
+    "After how long without a row a split is idle, and does not hold watermarks back; counted from the start, too. Default: \
+     never. Splits of files never are.",
+    "\"30s\"",
+);
+
+const MAX_DRIFT: Field = field(
+    "max-drift",
+    Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
+    "How far its watermark may be ahead of the slowest source of its `alignment-group`: beyond that it gives no rows until that \
+     one has caught up. Default: no bound.",
+    "\"10m\"",
+);
+
+const ALIGNMENT_GROUP: Field = field(
+    "alignment-group",
+    Kind::Name,
+    "Which sources with a `max-drift` wait for each other: those that say the same here.",
+    "\"orders\"",
+)
+.default("default");
 
 const TIME_FORMATS: &[Word] = &[
     word("rfc3339", "as `2024-05-01T12:30:00Z`, with any offset"),

@@ -58,6 +58,13 @@ pub static JOB: Table = Table {
             "7",
         )
         .default("0"),
+        field(
+            "mode",
+            Kind::Choice(MODES),
+            "When results appear. `batch` needs input that ends. See [batch mode](#batch-mode).",
+            "\"batch\"",
+        )
+        .default("streaming"),
         field("limits", Kind::Table(&LIMITS), "What one instance of any operator may use.", ""),
         field("engine", Kind::Table(&ENGINE), "How rows travel. Results do not depend on it.", ""),
         field("state", Kind::Table(&STATE), "Where keyed state lives.", ""),
@@ -74,6 +81,11 @@ pub static JOB: Table = Table {
     ],
     variants: None,
 };
+
+const MODES: &[Word] = &[
+    word("streaming", "as soon as the watermark says so"),
+    word("batch", "once, when the whole input is through: until then there is no watermark and no timer fires"),
+];
 
 /// What an instance may use.
 pub static LIMITS: Table = Table {

@@ -130,6 +130,38 @@ fn keys_and_times_are_taken_from_their_fields() {
     assert!(bad.fill(&mut rows, limit).unwrap_err().to_string().contains("`noon` at `/at` is not a time"));
 }
 
+/// A batch ends behind each row that carries a watermark above all before, and nowhere else; by hand.
+#[test]
+fn a_batch_ends_behind_a_row_that_carries_a_new_watermark() {
+    use crate::event_time::{EventTime, TimeFormat};
+    let carried = |field: &str| Some(EventTime { field: field.into(), format: TimeFormat::Milliseconds });
+    let json = RowFormat { format: Format::Json, watermark: carried("/wm"), ..RowFormat::default() };
+    let lines = br#"{"v":1}
+{"v":2,"wm":50}
+{"v":3,"wm":null}
+{"v":4,"wm":50}
+{"v":5,"wm":20}
+{"v":6,"wm":60}
+{"v":7}
+"#;
+    let csv = RowFormat { format: Format::Csv, watermark: carried("wm"), ..RowFormat::default() };
+    let records = b"v,wm\n1,\n2,50\n3,NA\n4,50\n5,20\n6,60\n7,\n";
+    for (format, content) in [(json, &lines[..]), (csv, &records[..])] {
+        let limit = BatchLimit { rows: 100, bytes: 1 << 20, linger: Duration::ZERO };
+        let mut reader = RowReader::new(format, "x".into(), Box::new(content));
+        let mut seen = Vec::new();
+        loop {
+            let mut rows = BatchBuilder::default();
+            let more = reader.fill(&mut rows, limit).unwrap();
+            seen.push((rows.rows(), reader.carried()));
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(seen, [(2, Some(50)), (4, Some(60)), (1, None)]);
+    }
+}
+
 #[test]
 fn a_pattern_without_a_match_is_named() {
     let error = FileSource::new(&["/nowhere/*.txt".into()], RowFormat::default(), 1).unwrap_err().to_string();

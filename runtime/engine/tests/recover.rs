@@ -12,35 +12,12 @@ use std::{
 };
 
 use common::{memory::MemoryStore, *};
-use futures_util::FutureExt;
 use wasmill_core::{
-    BatchBuilder, OperatorContext, OperatorError, OperatorFactory, Row, StateBackend,
+    BatchBuilder, OperatorError, OperatorFactory, Row, StateBackend,
     graph::Exchange::*,
-    state::{EntryKeys, StateOperation, Writes},
     time::{TimeDomain, TimerBatch},
 };
 use wasmill_engine::{CheckpointSettings, Job, RestartStrategy, Stop, start};
-
-/// Counts per key in state number 0; tells each row's number among those of its key.
-fn count(context: &OperatorContext, epoch: &AtomicU64, batch: &wasmill_core::Batch) -> BatchBuilder {
-    let mut out = BatchBuilder::default();
-    for row in batch.iter() {
-        let key = row.key.unwrap();
-        let entries = EntryKeys { key_ends: vec![key.len() as u32], keys: key.to_vec(), ..EntryKeys::default() };
-        let before = context.state.get_many(0, &entries).now_or_never().unwrap().unwrap();
-        let count = before.get(0).map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap())) + 1;
-        let writes = Writes {
-            operations: vec![StateOperation::Put],
-            entries,
-            value_ends: vec![8],
-            values: count.to_le_bytes().to_vec(),
-            expires: vec![],
-        };
-        context.state.write_many(0, epoch.load(Ordering::Relaxed), &writes).now_or_never().unwrap().unwrap();
-        out.push(Row { timestamp: row.timestamp, key: Some(key), value: Some(&count.to_le_bytes()), headers: &[] });
-    }
-    out
-}
 
 /// A counting operator whose call number `n` (over all subtasks and attempts) fails where `fails(n)`.
 fn counting(fails: impl Fn(u64) -> bool + Send + Sync + 'static) -> Arc<dyn OperatorFactory> {
@@ -427,7 +404,7 @@ async fn a_source_that_cannot_tell_its_position_fails_checkpoints_and_not_the_en
             self.0.splits()
         }
         fn position(&self, _: usize) -> Result<Vec<u8>, wasmill_core::source::ConnectorError> {
-            Err(wasmill_core::source::ConnectorError::new("it cannot be read twice".into()))
+            Err(wasmill_core::source::ConnectorError::new("it cannot be read twice"))
         }
         fn next(
             &mut self,

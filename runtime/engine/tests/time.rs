@@ -34,7 +34,7 @@ impl Source for Napping {
         vec![]
     }
     fn position(&self, _: usize) -> Result<Vec<u8>, ConnectorError> {
-        Err(ConnectorError::new("it has no splits".into()))
+        Err(ConnectorError::new("it has no splits"))
     }
     fn works_while_pending(&self) -> bool {
         self.0

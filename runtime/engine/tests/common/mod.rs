@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several test binaries, each uses a part")]
 
 pub mod memory;
+pub mod script;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use wasmill_core::{
     description::*,
     graph::{Edge, Exchange, LogicalGraph, Node, Role},
@@ -192,6 +194,27 @@ pub fn native(
         timers: vec![],
     };
     Arc::new(Native { description, process: Arc::new(process) })
+}
+
+/// Counts per key in state number 0; tells each row's number among those of its key.
+pub fn count(context: &OperatorContext, epoch: &AtomicU64, batch: &Batch) -> BatchBuilder {
+    let mut out = BatchBuilder::default();
+    for row in batch.iter() {
+        let key = row.key.unwrap();
+        let entries = state::EntryKeys { key_ends: vec![key.len() as u32], keys: key.to_vec(), ..state::EntryKeys::default() };
+        let before = context.state.get_many(0, &entries).now_or_never().unwrap().unwrap();
+        let count = before.get(0).map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap())) + 1;
+        let writes = state::Writes {
+            operations: vec![state::StateOperation::Put],
+            entries,
+            value_ends: vec![8],
+            values: count.to_le_bytes().to_vec(),
+            expires: vec![],
+        };
+        context.state.write_many(0, epoch.load(Ordering::Relaxed), &writes).now_or_never().unwrap().unwrap();
+        out.push(Row { timestamp: row.timestamp, key: Some(key), value: Some(&count.to_le_bytes()), headers: &[] });
+    }
+    out
 }
 
 /// What a native operator with state does in each call: as [`Process`], and with the epoch that its changes belong to.

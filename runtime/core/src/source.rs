@@ -123,7 +123,7 @@ pub trait Source: Send {
     }
 
     /// Leaves a split out of what [`Source::next`] gives (`true`), or no longer: it is too far ahead of other sources. False
-    /// when the source cannot do so; then the subtask as a whole waits where its watermark is too far ahead. While all its
+    /// when the source never does so; then the subtask as a whole waits where its watermark is too far ahead. While all its
     /// splits are left out the source is not asked.
     fn pause(&mut self, split: usize, paused: bool) -> bool {
         let _ = (split, paused);

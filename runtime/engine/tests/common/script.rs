@@ -100,7 +100,7 @@ impl Source for Scripted {
         self.carried
     }
     fn pause(&mut self, split: usize, paused: bool) -> bool {
-        self.paused[split] = paused;
+        self.paused[split] = paused && self.script.pausable;
         self.script.pausable
     }
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {

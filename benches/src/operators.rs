@@ -74,7 +74,34 @@ impl Operators {
         self.make::<wordcount_count::Count>("examples/wordcount/count/wordcount-count.wasm")
     }
 
+    pub(crate) fn parse(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_records::Parse>("benches/guests/records/bench-records.wasm", "parse")
+    }
+
+    pub(crate) fn half(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_records::half>("benches/guests/records/bench-records.wasm", "half")
+    }
+
+    pub(crate) fn window_timers(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_windows::WindowTimers>("benches/guests/windows/bench-windows.wasm", "timers")
+    }
+
     fn make<O: wasmill_sdk::Operator>(&self, component: &str) -> Result<Arc<dyn OperatorFactory>>
+    where
+        O::Runs: Send,
+    {
+        self.configured::<O>(component, "{}".to_string())
+    }
+
+    /// One operator of a component that has several.
+    fn shared<O: wasmill_sdk::Operator>(&self, component: &str, operator: &str) -> Result<Arc<dyn OperatorFactory>>
+    where
+        O::Runs: Send,
+    {
+        self.configured::<O>(component, format!("{{\"operator\": \"{operator}\"}}"))
+    }
+
+    fn configured<O: wasmill_sdk::Operator>(&self, component: &str, config: String) -> Result<Arc<dyn OperatorFactory>>
     where
         O::Runs: Send,
     {
@@ -86,7 +113,7 @@ impl Operators {
         let settings = OperatorSettings {
             job: self.job.clone(),
             operator: O::NAME.to_string(),
-            config: "{}".to_string(),
+            config,
             limits: Limits::default(),
             seed: 0,
             state_cache_bytes: STATE_CACHE_BYTES,

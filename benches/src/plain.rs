@@ -3,10 +3,13 @@
 
 use std::{collections::HashMap, hint::black_box};
 
-use crate::workload::Outcome;
+use crate::{
+    ends::{put_digits, stamp},
+    workload::Outcome,
+};
 
 /// The finaliser of splitmix64: the generator of all workloads, as in the peers' benchmarks.
-fn mix(z: u64) -> u64 {
+pub(crate) fn mix(z: u64) -> u64 {
     let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -42,6 +45,33 @@ pub(crate) fn word_count(lines: &[Vec<u8>], repeats: u64) -> Outcome {
                 *counts.entry(word).or_default() += 1;
             }
         }
+    }
+    Outcome { rows: counts.len() as u64, sum: counts.values().sum() }
+}
+
+/// W1: each record's number plus one, written into it, for a pseudo-random half of them; the sum of those numbers.
+pub(crate) fn records(records: u64) -> Outcome {
+    let mut payload = [b'a'; 100];
+    let (mut rows, mut sum) = (0, 0u64);
+    for i in 0..records {
+        put_digits(&mut payload[..10], black_box(i));
+        let number = payload[..10].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')) + 1;
+        put_digits(&mut payload[10..20], number);
+        if (mix(number) as i64) >= 0 {
+            black_box(&payload);
+            rows += 1;
+            sum = sum.wrapping_add(number);
+        }
+    }
+    Outcome { rows, sum }
+}
+
+/// W3: rows a key and window of 10 s of event time.
+pub(crate) fn windows(records: u64) -> Outcome {
+    let mut counts: HashMap<(u64, i64), u64> = HashMap::new();
+    for i in 0..records {
+        let (key, time) = stamp(i);
+        *counts.entry((key, time / 10_000)).or_default() += 1;
     }
     Outcome { rows: counts.len() as u64, sum: counts.values().sum() }
 }

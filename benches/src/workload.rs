@@ -18,13 +18,16 @@ use wasmill_engine::{CheckpointSettings, ExecutionMode, Job, RestartStrategy, Se
 use wasmill_state::{RedbState, StoreOptions};
 
 use crate::{
-    ends::{Checksum, Lines, novels},
+    ends::{self, Checksum, Lines, MadeUp, novels},
     operators::{Operators, Variant},
     plain,
 };
 
 /// Keys of the keyed count.
 pub(crate) const KEYS: u64 = 100_000;
+
+/// How far behind the highest event time so far a row of W3 may be.
+const OUT_OF_ORDER: Duration = Duration::from_secs(2);
 
 /// Words in one pass over the novels.
 const WORDS: u64 = 729_531;
@@ -45,26 +48,47 @@ pub(crate) enum Workload {
     Pass,
     /// The same with a channel before the operator.
     PassChannel,
+    /// W1: records of a number and 100 bytes, a map that reads and writes digits, a filter that keeps half: all in one chain.
+    W1,
+    /// The same with a channel before the map.
+    W1c,
+    /// The same with a channel before the map, the filter and the sink.
+    W1s,
     /// Rows over 100,000 keys, hashed into a count a key in value state, each count emitted.
     W2,
     /// The same with `on-error = "dead-letter"`: each call is a transaction, and hands over all that it changed.
     W2DeadLetter,
+    /// W3t: rows over 10,000 keys, 2 s out of order, counted in 10 s of event time with map state and timers.
+    W3t,
     /// Words of the six novels, hashed into a count a word, emitted at the end; a record is a word.
     Words,
 }
 
 impl Workload {
     /// All of them.
-    pub(crate) const ALL: [Workload; 5] =
-        [Workload::Pass, Workload::PassChannel, Workload::W2, Workload::W2DeadLetter, Workload::Words];
+    pub(crate) const ALL: [Workload; 9] = [
+        Workload::Pass,
+        Workload::PassChannel,
+        Workload::W1,
+        Workload::W1c,
+        Workload::W1s,
+        Workload::W2,
+        Workload::W2DeadLetter,
+        Workload::W3t,
+        Workload::Words,
+    ];
 
     /// The name on the command line and in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Workload::Pass => "pass",
             Workload::PassChannel => "pass-channel",
+            Workload::W1 => "w1",
+            Workload::W1c => "w1c",
+            Workload::W1s => "w1s",
             Workload::W2 => "w2",
             Workload::W2DeadLetter => "w2-dead-letter",
+            Workload::W3t => "w3t",
             Workload::Words => "words",
         }
     }
@@ -73,7 +97,9 @@ impl Workload {
     pub(crate) fn records(self, scale: f64) -> u64 {
         let records = match self {
             Workload::Pass | Workload::PassChannel => 40_000_000.0,
+            Workload::W1 | Workload::W1c | Workload::W1s => 20_000_000.0,
             Workload::W2 => 40_000_000.0,
+            Workload::W3t => 20_000_000.0,
             Workload::W2DeadLetter => 10_000_000.0,
             Workload::Words => 20.0 * WORDS as f64,
         };
@@ -92,7 +118,9 @@ impl Workload {
     pub(crate) fn plain(self, records: u64) -> Result<Outcome> {
         Ok(match self {
             Workload::Pass | Workload::PassChannel => plain::pass(records),
+            Workload::W1 | Workload::W1c | Workload::W1s => plain::records(records),
             Workload::W2 | Workload::W2DeadLetter => plain::keyed_count(records, KEYS),
+            Workload::W3t => plain::windows(records),
             Workload::Words => plain::word_count(&novels()?, records / WORDS),
         })
     }
@@ -102,7 +130,23 @@ impl Workload {
         let name = JobName::local(self.name());
         let operators = Operators::new(variant, name.clone())?;
         let generator = |keys| -> Arc<dyn SourceFactory> { Arc::new(GeneratorSource::counting(records, keys)) };
+        let made_up = |codecs, timed, make, row_bytes| -> Arc<dyn SourceFactory> {
+            Arc::new(MadeUp { count: records, codecs, timed, make, row_bytes })
+        };
         let (source, nodes): (_, Vec<Step>) = match self {
+            Workload::W1 | Workload::W1c | Workload::W1s => {
+                let (first, second) = match self {
+                    Workload::W1 => (Exchange::Forward, Exchange::Forward),
+                    Workload::W1c => (Exchange::Rebalance, Exchange::Forward),
+                    _ => (Exchange::Rebalance, Exchange::Rebalance),
+                };
+                let nodes = vec![("parse", first, operators.parse()?), ("half", second, operators.half()?)];
+                (made_up(("bytes", "bytes"), false, ends::records, ends::RECORD + 4), nodes)
+            }
+            Workload::W3t => {
+                let nodes = vec![("windows", Exchange::Hash, operators.window_timers()?)];
+                (made_up(("u64", "bytes"), true, ends::stamped, 20), nodes)
+            }
             Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
             Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
             Workload::W2 | Workload::W2DeadLetter => {
@@ -118,6 +162,16 @@ impl Workload {
         let quota = quota();
         let backend = RedbState::create(state, StoreOptions::new(quota.clone())).context("the state store")?;
         let mut job = assemble(name, source, nodes, sink.clone(), Arc::new(backend), parallelism, quota);
+        if self == Workload::W1s
+            && let Some(last) = job.graph.edges.last_mut()
+        {
+            last.exchange = Exchange::Rebalance;
+        }
+        if self == Workload::W3t {
+            job.sources
+                .values_mut()
+                .for_each(|spec| *spec = SourceSpec::bounded(spec.factory.clone(), OUT_OF_ORDER, 1_000));
+        }
         if self == Workload::W2DeadLetter {
             job.graph.nodes[1].outputs.push("dead-letter".to_string());
             job.dead_letters.insert(1);

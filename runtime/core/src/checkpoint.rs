@@ -84,11 +84,40 @@ impl NodeManifest {
             },
         }
     }
+
+    /// The same of a source, whose splits are dealt out anew: a subtask may get splits of any other, so it is not further
+    /// than the slowest that has not finished, and one that had finished goes on where it gets some.
+    pub fn restored_source(&self, subtask: u32, parallelism: u32, has_splits: bool) -> SubtaskManifest {
+        let own = self.restored(subtask, parallelism);
+        let open = self.subtasks.iter().filter(|subtask| !subtask.finished);
+        match open.map(|subtask| subtask.watermark).min() {
+            Some(watermark) if has_splits || !own.finished => SubtaskManifest { watermark, finished: false },
+            _ => own,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_gets_splits_of_others_is_not_further_than_they_were() {
+        let subtask = |watermark, finished| SubtaskManifest { watermark, finished };
+        let mut node = NodeManifest {
+            id: "source".into(),
+            role: Role::Source,
+            description: None,
+            subtasks: vec![subtask(i64::MAX, true), subtask(50, false), subtask(10, false)],
+            splits: vec![],
+        };
+        assert_eq!(node.restored_source(0, 3, true), subtask(10, false), "it had finished, and has work again");
+        assert_eq!(node.restored_source(0, 3, false), subtask(i64::MAX, true));
+        assert_eq!([1, 2].map(|i| node.restored_source(i, 3, true)), [subtask(10, false); 2]);
+        assert_eq!(node.restored_source(1, 2, false), subtask(10, false), "at another parallelism");
+        node.subtasks = vec![subtask(i64::MAX, true)];
+        assert_eq!(node.restored_source(0, 1, false), subtask(i64::MAX, true));
+    }
 
     #[test]
     fn a_subtask_starts_from_its_own_entry_or_from_what_holds_for_all() {

@@ -1,6 +1,8 @@
 //! Time: the clock that is injected, watermarks, and timers.
 
 mod inputs;
+#[cfg(test)]
+mod interleavings;
 mod strategy;
 mod timer;
 mod valve;

@@ -157,24 +157,30 @@ impl Maker<'_> {
             false => Entry::Gate,
         };
         let outputs: Vec<Vec<Vec<Target>>> = linked.iter().map(|&node| targets(node)).collect();
-        let watermark = self.restored(nodes[0]).watermark;
+        let mut restored = self.restored(nodes[0]);
         let head = match is_source {
-            true => Head::Source(Box::new(self.source(nodes[0], &checkpoints)?)),
+            true => {
+                let source;
+                (source, restored) = self.source(nodes[0], &checkpoints)?;
+                Head::Source(Box::new(source))
+            }
             false => {
                 let channels = wires.receivers(self.chain, self.index);
                 let inputs: Vec<u32> = channels.iter().map(|(input, _)| *input).collect();
                 let standing = self.gate(nodes[0], wires.origins(self.chain, self.index), &inputs);
-                Head::Gate(InputGate::new(channels, watermark).publish(standing))
+                Head::Gate(InputGate::new(channels, restored.watermark).publish(standing))
             }
         };
         let mut links = Vec::new();
         for (&node, outputs) in linked.iter().zip(outputs) {
-            links.push(self.link(node, outputs).await?);
+            // What follows a source in its subtask begins as the source does.
+            let restored = if is_source { restored } else { self.restored(node) };
+            links.push(self.link(node, outputs, restored).await?);
         }
         let status = |node: &NodeId| self.statuses[*node].subtasks[self.index as usize].clone();
         Ok(Subtask {
             head,
-            chain: Chain { entry, links, routers, clock: self.job.clock.clone(), watermark, mode: self.job.mode },
+            chain: Chain { entry, links, routers, clock: self.job.clock.clone(), watermark: restored.watermark, mode: self.job.mode },
             source: is_source.then(|| status(&nodes[0])),
             statuses: nodes.iter().map(status).collect(),
             checkpoints,
@@ -185,7 +191,8 @@ impl Maker<'_> {
         })
     }
 
-    fn source(&self, node: NodeId, checkpoints: &Participant) -> Result<SourceHead, Stop> {
+    /// The head of a source's subtask, and how it begins.
+    fn source(&self, node: NodeId, checkpoints: &Participant) -> Result<(SourceHead, SubtaskManifest), Stop> {
         let (place, settings) = (self.place(node), &self.job.settings);
         let spec = &self.job.sources[&node];
         let found = self.beginning.manifest.as_ref().and_then(|manifest| manifest.node(&place.operator));
@@ -196,20 +203,25 @@ impl Maker<'_> {
         let limit =
             BatchLimit { rows: settings.batch_rows.max(1), bytes: settings.batch_bytes, linger: settings.linger };
         let standing = self.stand(node, Standing::Source(Mutex::default()));
-        Ok(SourceHead::new(
+        let begins = match found {
+            Some(found) => found.restored_source(self.index, self.parallelism(node), !source.splits().is_empty()),
+            None => self.restored(node),
+        };
+        let head = SourceHead::new(
             source,
             SourceHeadContext {
                 place,
                 limit,
                 rules: spec.rules(self.job.mode),
                 restored: restored.as_deref().unwrap_or_default(),
-                watermark: self.restored(node).watermark,
+                watermark: begins.watermark,
                 clock: self.job.clock.clone(),
                 drift: self.drift(spec),
                 standing,
                 command: checkpoints.command.clone(),
             },
-        ))
+        );
+        Ok((head, begins))
     }
 
     /// The place of a source's subtask among those it waits for. In batch mode there is no watermark to wait for.
@@ -247,12 +259,17 @@ impl Maker<'_> {
         self.stand(node, Standing::Gate { inputs: numbers.iter().map(name).collect(), channels })
     }
 
-    async fn link(&self, node: NodeId, outputs: Vec<Vec<Target>>) -> Result<Link, Stop> {
+    async fn link(
+        &self,
+        node: NodeId,
+        outputs: Vec<Vec<Target>>,
+        restored: SubtaskManifest,
+    ) -> Result<Link, Stop> {
         let place = self.place(node);
         let status = self.statuses[node].subtasks[self.index as usize].clone();
         let body = match self.job.graph.nodes[node].role {
             Role::Sink => self.sink(node, &place).map(Body::Sink).map_err(|cause| Stop::at(&place, cause))?,
-            _ => Body::Operator(self.operator(node, &place).await?),
+            _ => Body::Operator(self.operator(node, &place, restored).await?),
         };
         Ok(Link { node, place, status, body, outputs })
     }
@@ -277,7 +294,7 @@ impl Maker<'_> {
         }
     }
 
-    async fn operator(&self, node: NodeId, place: &Place) -> Result<OperatorLink, Stop> {
+    async fn operator(&self, node: NodeId, place: &Place, begins: SubtaskManifest) -> Result<OperatorLink, Stop> {
         let (job, Beginning { attempt, changes, epoch, manifest }) = (self.job, self.beginning);
         let factory: &Arc<dyn OperatorFactory> = &job.operators[&node];
         let max_parallelism = job.graph.max_parallelism;
@@ -322,7 +339,7 @@ impl Maker<'_> {
             quota: job.quota.clone(),
         };
         let operator = seed.make(*epoch, restored, job.clock.now()).await?;
-        let SubtaskManifest { watermark, finished } = self.restored(node);
+        let SubtaskManifest { watermark, finished } = begins;
         let dead_letters = seed.write_through.then(|| {
             Box::new(DeadLetters {
                 epoch: *epoch,

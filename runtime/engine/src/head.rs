@@ -109,6 +109,8 @@ pub(crate) struct SourceHead {
     drift: Option<DriftMember>,
     /// Which splits wait for other sources; `None` when the source cannot leave splits out.
     paused: Option<Vec<bool>>,
+    /// Whether the subtask as a whole waits for other sources.
+    waiting: bool,
     standing: Arc<Standing>,
     /// Time in the source's own work since it was last asked for.
     worked: Duration,
@@ -168,6 +170,7 @@ impl SourceHead {
             clock: rules.idle_after.map(|_| clock),
             held_up: false,
             drift,
+            waiting: false,
             standing,
             worked: Duration::ZERO,
             held: None,
@@ -278,7 +281,13 @@ impl SourceHead {
         let watermark = self.watermarks.watermark();
         drift.tell((self.ids.iter().any(Option::is_some) && !self.idle).then_some(watermark));
         let allowed = drift.allowed();
-        let Some(paused) = &mut self.paused else { return !self.idle && watermark > allowed };
+        let Some(paused) = &mut self.paused else {
+            let ahead = !self.idle && watermark > allowed;
+            if std::mem::replace(&mut self.waiting, ahead) != ahead {
+                self.publish();
+            }
+            return ahead;
+        };
         let (mut changed, mut all) = (false, true);
         for split in 0..self.ids.len() {
             let Some((watermark, idle)) = self.watermarks.split(split) else { continue };
@@ -324,7 +333,11 @@ impl SourceHead {
         self.standing.splits(SplitsProgress {
             open: open().count(),
             idle: open().filter(|(_, (_, idle))| *idle).count(),
-            paused: self.paused.iter().flatten().filter(|paused| **paused).count(),
+            paused: match &self.paused {
+                Some(paused) => paused.iter().filter(|paused| **paused).count(),
+                None if self.waiting => open().count(),
+                None => 0,
+            },
             slowest: slowest.and_then(|(id, (watermark, _))| Some((id.clone()?, watermark))),
         });
     }

@@ -99,7 +99,8 @@ async fn a_source_that_has_not_begun_is_waited_for_unless_it_is_idle() {
 
 async fn ahead(handle: &Handle, fast: &Script) {
     until("the fast source is ahead", || given(fast) == 1_101).await;
-    // Its subtask waits; that is no idleness.
+    // Its subtask waits, which is no idleness.
+    until("it is told to wait", || handle.progress().nodes[0].splits[0].paused == 1).await;
     assert_eq!(handle.progress().nodes[0].splits[0].idle, 0);
 }
 

@@ -451,3 +451,89 @@ async fn another_number_of_key_groups_is_refused() {
     let error = start(make(64)).await.err().unwrap().to_string();
     assert!(error.contains("set `max-parallelism = 128`"), "{error}");
 }
+
+/// Split `a` has one row, split `b` many; each begins in a subtask of its own. After the failure subtask 0, whose split ended,
+/// reads `b`.
+struct Unequal;
+
+struct UnequalSource(Vec<(String, u64)>);
+
+impl wasmill_core::SourceFactory for Unequal {
+    fn codecs(&self) -> (wasmill_core::Codec, wasmill_core::Codec) {
+        Default::default()
+    }
+    fn has_event_time(&self) -> bool {
+        true
+    }
+    fn create(
+        &self,
+        c: wasmill_core::SourceContext,
+    ) -> Result<Box<dyn wasmill_core::Source>, wasmill_core::source::ConnectorError> {
+        let all: Vec<(String, u64)> = match &c.restored {
+            None => vec![("a".to_string(), 0), ("b".to_string(), 0)],
+            Some(splits) => splits.iter().map(|s| (s.id.clone(), u64::from(s.position[0]))).collect(),
+        };
+        let mine = all.into_iter().enumerate().filter(|(i, _)| *i as u32 == c.place.subtask);
+        Ok(Box::new(UnequalSource(mine.map(|(_, split)| split).collect())))
+    }
+}
+
+impl wasmill_core::Source for UnequalSource {
+    fn splits(&self) -> Vec<String> {
+        self.0.iter().map(|(id, _)| id.clone()).collect()
+    }
+    fn position(&self, split: usize) -> Result<Vec<u8>, wasmill_core::source::ConnectorError> {
+        Ok(vec![self.0[split].1 as u8])
+    }
+    fn next(
+        &mut self,
+        _: wasmill_core::source::BatchLimit,
+    ) -> wasmill_core::BoxFuture<'_, Result<SourceEvent, wasmill_core::source::ConnectorError>> {
+        Box::pin(async {
+            let Some((id, next)) = self.0.first_mut() else { return Ok(SourceEvent::End) };
+            if *next == if id == "a" { 1 } else { 200 } {
+                self.0.clear();
+                return Ok(SourceEvent::SplitEnd { split: 0 });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let mut builder = BatchBuilder::default();
+            let timestamp = 1_000 + *next as i64;
+            builder.push(Row { timestamp, key: None, value: Some(&next.to_le_bytes()), headers: &[] });
+            *next += 1;
+            Ok(SourceEvent::Rows { split: 0, batch: builder.take() })
+        })
+    }
+}
+
+/// An operator in a source's subtask lives on with the splits that the subtask is dealt, though its own had ended before the
+/// failure: it finishes again, and its time is that of the splits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_had_finished_and_gets_other_splits_goes_on() {
+    let seen: Arc<std::sync::Mutex<Vec<(u64, u32, Option<i64>)>>> = Arc::default();
+    let note = seen.clone();
+    let operator = native(false, move |context, time, call| {
+        let (attempt, subtask) = (context.attempt, context.place.subtask);
+        let mut seen = note.lock().unwrap();
+        match call {
+            Call::Process(_, batch) => {
+                seen.push((attempt, subtask, Some(time.watermark)));
+                if attempt == 1 && batch.timestamps[0] == 1_150 {
+                    return Err(OperatorError::Trap("out of cheese".into()));
+                }
+            }
+            Call::Finish => seen.push((attempt, subtask, None)),
+            Call::Timers(..) => {}
+        }
+        Ok(vec![])
+    });
+    let mut job = line(numbers(0, 1, 1), vec![(2, operator)], (1, Collected::default()), 2, &[Forward, Rebalance]);
+    job.sources.get_mut(&0).unwrap().factory = Arc::new(Unequal);
+    job.checkpoints = often();
+    job.restart = RestartStrategy::FixedDelay { delay: Duration::ZERO, attempts: Some(1) };
+    start(job).await.unwrap().wait().await.unwrap();
+    let seen = seen.lock().unwrap();
+    let again: Vec<_> = seen.iter().filter(|(attempt, subtask, _)| (*attempt, *subtask) == (2, 0)).collect();
+    let watermarks: Vec<i64> = again.iter().filter_map(|(.., watermark)| *watermark).collect();
+    assert!(watermarks.len() >= 50 && watermarks.is_sorted() && watermarks.iter().all(|at| *at < 1_200), "{again:?}");
+    assert_eq!(again.iter().filter(|(.., watermark)| watermark.is_none()).count(), 1, "it finishes again");
+}

@@ -85,7 +85,8 @@ async fn a_row_that_carries_a_watermark_is_followed_by_it() {
 async fn an_idle_source_is_skipped_before_its_first_row_and_catches_up_later() {
     let (seen, clock) = (Seen::default(), ManualClock::default());
     let [idle, late, done] = [(); 3].map(|()| Gate::default());
-    let first = vec![Step::Rows(0, vec![100]), Step::Until(late.clone()), Step::Rows(0, vec![200]), Step::Until(done.clone())];
+    let first =
+        vec![Step::Rows(0, vec![100]), Step::Until(late.clone()), Step::Rows(0, vec![200]), Step::Until(done.clone())];
     let second = vec![
         Step::Quiet(29_999),
         Step::Until(idle.clone()),
@@ -108,7 +109,8 @@ async fn an_idle_source_is_skipped_before_its_first_row_and_catches_up_later() {
     assert_eq!(handle.progress().nodes[2].subtasks[0].watermark, NO_WATERMARK, "29.999 s are not 30 s");
     idle.open();
     until("the second source is idle", || inputs().iter().all(|input| input.watermark == 99)).await;
-    let channel = |subtask: &str, watermark, idle| ChannelProgress { from: subtask.into(), subtask: 0, watermark, idle };
+    let channel =
+        |subtask: &str, watermark, idle| ChannelProgress { from: subtask.into(), subtask: 0, watermark, idle };
     assert_eq!(inputs()[0].channels, [channel("source0", 99, false), channel("source1", NO_WATERMARK, true)]);
     assert_eq!((inputs()[0].name.as_str(), inputs()[0].idle), ("in", false));
     let splits = SplitsProgress { open: 1, idle: 1, ..SplitsProgress::default() };

@@ -7,6 +7,7 @@ mod flow;
 mod hostile;
 mod overrides;
 mod recovery;
+mod watermarks;
 
 use std::{fs, path::Path};
 

@@ -201,7 +201,8 @@ pub fn count(context: &OperatorContext, epoch: &AtomicU64, batch: &Batch) -> Bat
     let mut out = BatchBuilder::default();
     for row in batch.iter() {
         let key = row.key.unwrap();
-        let entries = state::EntryKeys { key_ends: vec![key.len() as u32], keys: key.to_vec(), ..state::EntryKeys::default() };
+        let entries =
+            state::EntryKeys { key_ends: vec![key.len() as u32], keys: key.to_vec(), ..state::EntryKeys::default() };
         let before = context.state.get_many(0, &entries).now_or_never().unwrap().unwrap();
         let count = before.get(0).map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap())) + 1;
         let writes = state::Writes {

@@ -169,7 +169,8 @@ pub fn sources(specs: Vec<SourceSpec>, operator: Arc<dyn OperatorFactory>, input
     let (source, others) = (job.graph.nodes[0].clone(), job.graph.nodes.split_off(1));
     let count = specs.len();
     job.graph.nodes = (0..count).map(|i| Node { id: format!("source{i}"), ..source.clone() }).chain(others).collect();
-    job.graph.edges = (0..count).map(|i| edge(i, count, i as u32 % inputs)).chain([edge(count, count + 1, 0)]).collect();
+    job.graph.edges =
+        (0..count).map(|i| edge(i, count, i as u32 % inputs)).chain([edge(count, count + 1, 0)]).collect();
     job.sources = specs.into_iter().enumerate().collect();
     job.operators = [(count, operator)].into();
     job.sinks = [(count + 1, sink)].into();

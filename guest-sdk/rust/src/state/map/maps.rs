@@ -41,12 +41,21 @@ impl<V: StateValue> Maps<V> {
             self.keep(changes, slot, map_key);
         }
         let generation = changes.generation;
+        let map = &self.maps[slot as usize];
+        let is_own = match map.entries.get(map_key) {
+            Some(held) => held.is_own && held.cell.is_changed_in(generation),
+            None => map.whole,
+        };
+        if is_own && value.is_none() {
+            // It came and goes between two cuts: the host need not hear of it.
+            return self.drop_entry(slot, map_key);
+        }
         let expires = self.lifetime.as_ref().map_or(i64::MAX, Lifetime::expiry);
         let cell = match value {
             Some(value) => Cell::Changed(generation, value),
             None => Cell::Removed(generation),
         };
-        self.insert(slot, map_key, Held { cell, expires, weight: 0 });
+        self.insert(slot, map_key, Held { cell, expires, weight: 0, is_own });
         self.note(changes, slot);
     }
 

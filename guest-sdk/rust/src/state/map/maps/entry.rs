@@ -11,6 +11,8 @@ pub(super) struct Held<T> {
     pub(super) expires: i64,
     /// Heap memory of the value.
     pub(super) weight: u32,
+    /// Whether the host did not have it before it changed.
+    pub(super) is_own: bool,
 }
 
 /// What is known of a map.

@@ -93,7 +93,7 @@ impl<V: StateValue> Maps<V> {
             Some(value) => Cell::Present(V::own(value)),
             None => Cell::Absent,
         };
-        self.insert(slot, map_key, Held { cell, expires: i64::MAX, weight: 0 });
+        self.insert(slot, map_key, Held { cell, expires: i64::MAX, weight: 0, is_own: false });
         let now = self.now();
         let map = &mut self.maps[slot as usize];
         (map.is_read, map.read_at) = (true, now);

@@ -5,7 +5,7 @@ mod read;
 
 use std::ops::Bound;
 
-use entry::{Held, Map};
+use entry::{Held, Map, MapKeyBytes};
 
 use super::super::{
     Lifetime, Resolved,
@@ -27,7 +27,7 @@ pub(super) struct Maps<V: StateValue> {
     lifetime: Option<Lifetime>,
     heap: usize,
     /// How far the map at a slot was handed over that was not done in one piece.
-    resume: Option<(u32, Generation, Vec<u8>)>,
+    resume: Option<(u32, Generation, MapKeyBytes)>,
 }
 
 impl<V: StateValue> Maps<V> {
@@ -41,21 +41,21 @@ impl<V: StateValue> Maps<V> {
             self.keep(changes, slot, map_key);
         }
         let generation = changes.generation;
-        let map = &self.maps[slot as usize];
-        let is_own = match map.entries.get(map_key) {
-            Some(held) => held.is_own && held.cell.is_changed_in(generation),
-            None => map.whole,
-        };
-        if is_own && value.is_none() {
-            // It came and goes between two cuts: the host need not hear of it.
-            return self.drop_entry(slot, map_key);
-        }
         let expires = self.lifetime.as_ref().map_or(i64::MAX, Lifetime::expiry);
-        let cell = match value {
-            Some(value) => Cell::Changed(generation, value),
-            None => Cell::Removed(generation),
+        let map = &mut self.maps[slot as usize];
+        let (is_there, is_own) = match map.entries.get(map_key) {
+            Some(held) => (true, held.is_own && held.cell.is_changed_in(generation)),
+            None => (false, map.whole),
         };
-        self.insert(slot, map_key, Held { cell, expires, weight: 0, is_own });
+        match value {
+            // It came and goes between two cuts, or never was: the host need not hear of it.
+            None if is_own && is_there => return self.drop_entry(slot, map_key),
+            None if is_own => return,
+            None => self.insert(slot, map_key, Held { cell: Cell::Removed(generation), expires, weight: 0, is_own }),
+            Some(value) => {
+                self.insert(slot, map_key, Held { cell: Cell::Changed(generation, value), expires, weight: 0, is_own });
+            }
+        }
         self.note(changes, slot);
     }
 
@@ -113,7 +113,7 @@ impl<V: StateValue> Maps<V> {
             }
             None => {
                 self.heap += weight + Map::<V::Owned>::cost(map_key);
-                map.entries.insert(map_key.to_vec(), held);
+                map.entries.insert(map_key.into(), held);
             }
         }
     }
@@ -173,7 +173,7 @@ impl<V: StateValue> Entries for Maps<V> {
             writes::add(writes, Operation::Clear, Some(&[]), expiring.then_some(i64::MAX));
         }
         let (mut visited, mut removed, held_before) = (0, Vec::new(), writes::bytes(writes));
-        for (map_key, held) in map.entries.range_mut::<Vec<u8>, _>((start, Bound::Unbounded)) {
+        for (map_key, held) in map.entries.range_mut::<MapKeyBytes, _>((start, Bound::Unbounded)) {
             if visited > 0
                 && (writes::bytes(writes) >= max_bytes || held_before + visited * writes::OVERHEAD >= max_bytes)
             {

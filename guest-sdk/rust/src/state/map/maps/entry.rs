@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use super::{Cell, Generation};
+
+/// An encoded map key. Short ones, numbers and times above all, stand in the tree itself.
+pub(super) type MapKeyBytes = SmallVec<[u8; 16]>;
 
 /// An entry of a map.
 pub(super) struct Held<T> {
@@ -18,7 +23,7 @@ pub(super) struct Held<T> {
 /// What is known of a map.
 pub(super) struct Map<T> {
     /// Entries by encoded map key; those that are known to be absent too.
-    pub(super) entries: BTreeMap<Vec<u8>, Held<T>>,
+    pub(super) entries: BTreeMap<MapKeyBytes, Held<T>>,
     /// Whether what is not in `entries` does not exist.
     pub(super) whole: bool,
     /// Whether its beginning was read from the host.
@@ -52,6 +57,7 @@ impl<T> Map<T> {
     /// Memory that an entry takes beside what its value has on the heap, roughly, in bytes.
     pub(super) fn cost(map_key: &[u8]) -> usize {
         // Nodes of the tree are two thirds full on average.
-        map_key.len() + (size_of::<Vec<u8>>() + size_of::<Held<T>>()) * 3 / 2
+        let beside = if map_key.len() > 16 { map_key.len() } else { 0 };
+        beside + (size_of::<MapKeyBytes>() + size_of::<Held<T>>()) * 3 / 2
     }
 }

@@ -7,7 +7,7 @@ use super::{
         super::{Directory, changes::Changes, column::Identity, value::Cell},
         page::{none, rows},
     },
-    Held, Maps,
+    Held, MapKeyBytes, Maps,
 };
 use crate::{
     backend::{Backend, EntryKeys, Page},
@@ -44,7 +44,7 @@ impl<V: StateValue> Maps<V> {
         }
         (map.whole, map.is_begun, map.is_read) = (false, false, false);
         let told = map.entries.iter().filter(|(_, held)| held.cell.changed_in().is_none());
-        let told: Vec<Vec<u8>> = told.map(|(map_key, _)| map_key.clone()).collect();
+        let told: Vec<MapKeyBytes> = told.map(|(map_key, _)| map_key.clone()).collect();
         told.iter().for_each(|map_key| self.drop_entry(slot, map_key));
     }
 
@@ -154,7 +154,7 @@ impl<V: StateValue> Maps<V> {
                 return Ok(page);
             }
             let told_value = told_rows.next_if(|(told, _)| *told == map_key).map(|(_, value)| value);
-            let known = held.next_if(|(held, _)| *held == map_key).map(|(_, held)| held);
+            let known = held.next_if(|(held, _)| held[..] == *map_key).map(|(_, held)| held);
             let start = page.values.len();
             match known.map(|known| (&known.cell, known.expires)) {
                 Some((Cell::Present(value) | Cell::Changed(_, value), expires))
@@ -180,7 +180,7 @@ impl<V: StateValue> Maps<V> {
 
 /// The lower one of two sorted runs' next map keys.
 fn first<'a, T: 'a>(
-    held: &mut Peekable<impl Iterator<Item = (&'a Vec<u8>, T)>>,
+    held: &mut Peekable<impl Iterator<Item = (&'a MapKeyBytes, T)>>,
     told: &mut Peekable<impl Iterator<Item = (&'a [u8], &'a [u8])>>,
 ) -> Option<&'a [u8]> {
     match (held.peek(), told.peek()) {

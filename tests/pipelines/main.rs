@@ -2,4 +2,5 @@
 
 mod evolution;
 mod state;
+mod time;
 mod wordcount;

@@ -5,7 +5,7 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     calendar::{Day, Minute, hour},
-    event::Events,
+    event::{Bid, Events},
     row::{Rows, rows},
 };
 
@@ -28,14 +28,22 @@ fn euros(price: u64) -> Result<Thousandths> {
     price.checked_mul(908).map(Thousandths).ok_or_else(|| Error::record("its price is too high to be converted"))
 }
 
-/// Query 0: the bid.
+/// Queries 0 and 7: the bid.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Passed<'a> {
     auction: u64,
     bidder: u64,
-    price: u64,
+    /// Cents.
+    pub price: u64,
     date_time: i64,
     extra: &'a str,
+}
+
+impl<'a> From<Bid<'a>> for Passed<'a> {
+    fn from(bid: Bid<'a>) -> Passed<'a> {
+        let Bid { auction, bidder, price, date_time, extra, .. } = bid;
+        Passed { auction, bidder, price, date_time, extra }
+    }
 }
 
 /// Query 1: the bid in euros.
@@ -107,8 +115,7 @@ rows!(Passed<'a>, Converted<'a>, Selected, Logged<'a>, Calculated<'a>, Channel<'
 #[operator(shared)]
 pub fn pass(event: Record<'_, (), Events>, out: &mut Output<(), Rows<Passed<'static>>>) -> Result<()> {
     if let Some(bid) = event.value.bid()? {
-        let (auction, bidder, price) = (bid.auction, bid.bidder, bid.price);
-        out.emit((), Passed { auction, bidder, price, date_time: bid.date_time, extra: bid.extra });
+        out.emit((), bid.into());
     }
     Ok(())
 }

@@ -16,6 +16,11 @@ impl Day {
     pub fn of(time: i64) -> Day {
         Day(time.div_euclid(DAY))
     }
+
+    /// When it is over, milliseconds since the Unix epoch.
+    pub fn end(self) -> i64 {
+        self.0.saturating_add(1).saturating_mul(DAY)
+    }
 }
 
 impl fmt::Display for Day {

@@ -105,6 +105,18 @@ const AUCTION: u8 = 1;
 const BID: u8 = 2;
 
 impl<'a> Event<'a> {
+    /// An encoded event.
+    ///
+    /// # Errors
+    /// When `bytes` do not begin with the number of a kind.
+    #[inline]
+    pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, CodecError> {
+        match bytes.split_first() {
+            Some((&kind @ PERSON..=BID, fields)) => Ok(Event { kind, fields }),
+            _ => Err(CodecError::new("it is no event of Nexmark: it does not begin with the number of a kind")),
+        }
+    }
+
     /// The event as a person; `None` when it is something else.
     ///
     /// # Errors
@@ -260,10 +272,7 @@ impl Codec for Events {
 
     #[inline]
     fn decode(bytes: Option<&[u8]>) -> Result<Event<'_>, CodecError> {
-        match bytes.and_then(<[u8]>::split_first) {
-            Some((&kind @ PERSON..=BID, fields)) => Ok(Event { kind, fields }),
-            _ => Err(CodecError::new("it is no event of Nexmark: it does not begin with the number of a kind")),
-        }
+        Event::read(bytes.unwrap_or_default())
     }
 
     #[inline(always)]

@@ -60,7 +60,8 @@ pub fn sellers(event: Record<'_, (), Events>, out: &mut Output<u64, Rows<Side<'s
             out.emit(auction.seller, Side::Item(Item { id: auction.id, date_time: auction.date_time }));
         }
     } else if let Some(person) = event.value.person()? {
-        let is_local = matches!(person.state, "OR" | "ID" | "CA");
+        // The generator writes them in lower case, the public query in capitals.
+        let is_local = ["or", "id", "ca"].iter().any(|state| person.state.eq_ignore_ascii_case(state));
         let text = |text| if is_local { text } else { "" };
         let (name, city, state) = (text(person.name), text(person.city), text(person.state));
         out.emit(person.id, Side::Person(Seller { date_time: person.date_time, is_local, name, city, state }));

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use wasmill_sdk::{
-    Codec,
+    Codec, Error,
     codec::{ByRow, CodecError, Format, StateValue},
     column::Column,
 };
@@ -72,6 +72,12 @@ impl postcard::ser_flavors::Flavor for Tail<'_> {
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
     }
+}
+
+/// The error of row `row` of a batch, where an operator takes whole batches.
+#[cold]
+pub fn at_row(error: Error, row: usize) -> Error {
+    Error::Record { row: u32::try_from(row).ok(), message: error.message().to_string() }
 }
 
 impl<R: Row> Rows<R> {

@@ -102,6 +102,11 @@ impl Source for Generator {
         self.splits.get(split).ok_or_else(|| crate::failed(format!("there is no split number {split}")))?.position()
     }
 
+    fn pause(&mut self, split: usize, paused: bool) -> bool {
+        self.splits[split].paused = paused;
+        true
+    }
+
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
             let count = self.spec.count;
@@ -110,7 +115,10 @@ impl Source for Generator {
                 return Ok(SourceEvent::SplitEnd { split });
             }
             let most = limit.rows.min((limit.bytes / ROW_BYTES).max(1));
-            let Some((split, allowed)) = self.due(most, limit.linger).await else { return Ok(SourceEvent::End) };
+            let Some((split, allowed)) = self.due(most, limit.linger).await else {
+                let ended = self.splits.iter().all(|split| split.ended);
+                return Ok(if ended { SourceEvent::End } else { SourceEvent::Idle });
+            };
             let rows = self.splits[split].left(count, allowed);
             if rows == 0 {
                 return Ok(SourceEvent::Idle);
@@ -250,6 +258,41 @@ mod tests {
         assert_eq!(numbers, [12, 15, 14, 17, 18, 21, 20, 23], "subtask 0 has splits 0 and 2");
         let ids: Vec<&str> = after.splits.iter().map(|split| split.id.as_str()).collect();
         assert_eq!(ids, ["0/3", "2/3", "1/3"]);
+    }
+
+    #[test]
+    fn a_split_that_is_left_out_gives_nothing_until_it_is_taken_in_again() {
+        for rate in [None, Some(1_000_000)] {
+            let source = GeneratorSource { rate, ..GeneratorSource::counting(40, 0) };
+            let first = replay::run(&source, 2, None, (4, &|_| 1), &replay::values).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let mut source = replay::subtask(&source, (0, 1), Some(first.splits.clone())).unwrap();
+            let mut rows = [0, 0];
+            let take = |event: SourceEvent, rows: &mut [usize; 2]| {
+                if let SourceEvent::Rows { split, batch } = event {
+                    rows[split] += batch.rows();
+                }
+            };
+            take(runtime.block_on(source.next(replay::limit(4))).unwrap(), &mut rows);
+            assert!(source.pause(0, true));
+            let before = rows[0];
+            let ended = loop {
+                match runtime.block_on(source.next(replay::limit(4))).unwrap() {
+                    SourceEvent::SplitEnd { split } => break split,
+                    event => take(event, &mut rows),
+                }
+            };
+            assert_eq!((ended, rows[0]), (1, before), "only split 1 gives rows");
+            assert!(matches!(runtime.block_on(source.next(replay::limit(4))).unwrap(), SourceEvent::Idle), "no end");
+            assert!(source.pause(0, false));
+            loop {
+                match runtime.block_on(source.next(replay::limit(4))).unwrap() {
+                    SourceEvent::End => break,
+                    event => take(event, &mut rows),
+                }
+            }
+            assert_eq!(rows.iter().sum::<usize>() + first.rows.len(), 40);
+        }
     }
 
     #[test]

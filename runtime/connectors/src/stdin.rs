@@ -64,9 +64,15 @@ const NOT_AGAIN: &str =
 enum Stdin {
     /// Nothing was asked for; an attempt that fails before that does no harm.
     Unread(RowFormat),
-    /// What is read, and the watermark that the last row given carried.
-    Reading(Receiver<Item>, Option<i64>),
+    Reading(Reading),
     Ended,
+}
+
+/// What is being read.
+struct Reading {
+    rows: Receiver<Item>,
+    /// The watermark that the last row given carried.
+    carried: Option<i64>,
 }
 
 /// A row, and the watermark that it carries.
@@ -93,11 +99,11 @@ impl Stdin {
         };
         let spawned = thread::Builder::new().name("wasmill-stdin".to_string()).spawn(read);
         spawned.map_err(|error| failed(format!("cannot read standard input: {error}")))?;
-        Ok(Stdin::Reading(rows, None))
+        Ok(Stdin::Reading(Reading { rows, carried: None }))
     }
 
     /// The rows that are being read; `None` at the end.
-    fn rows(&mut self) -> Result<Option<(&mut Receiver<Item>, &mut Option<i64>)>, ConnectorError> {
+    fn reading(&mut self) -> Result<Option<&mut Reading>, ConnectorError> {
         if let Stdin::Unread(format) = self {
             if BEGUN.swap(true, Ordering::Relaxed) {
                 return Err(failed(NOT_AGAIN));
@@ -105,7 +111,7 @@ impl Stdin {
             *self = Stdin::new(std::mem::take(format), Box::new(std::io::stdin()))?;
         }
         Ok(match self {
-            Stdin::Reading(rows, carried) => Some((rows, carried)),
+            Stdin::Reading(reading) => Some(reading),
             _ => None,
         })
     }
@@ -124,13 +130,13 @@ impl Source for Stdin {
     }
 
     fn carried_watermark(&self) -> Option<i64> {
-        if let Stdin::Reading(_, carried) = self { *carried } else { None }
+        if let Stdin::Reading(reading) = self { reading.carried } else { None }
     }
 
     fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
         Box::pin(async move {
             let deadline = Instant::now() + limit.linger;
-            let Some((incoming, carried)) = self.rows()? else { return Ok(SourceEvent::End) };
+            let Some(Reading { rows: incoming, carried }) = self.reading()? else { return Ok(SourceEvent::End) };
             let mut rows = BatchBuilder::default();
             *carried = None;
             while rows.rows() < limit.rows && rows.bytes() < limit.bytes && carried.is_none() {

@@ -180,7 +180,14 @@ impl Maker<'_> {
         let status = |node: &NodeId| self.statuses[*node].subtasks[self.index as usize].clone();
         Ok(Subtask {
             head,
-            chain: Chain { entry, links, routers, clock: self.job.clock.clone(), watermark: restored.watermark, mode: self.job.mode },
+            chain: Chain {
+                entry,
+                links,
+                routers,
+                clock: self.job.clock.clone(),
+                watermark: restored.watermark,
+                mode: self.job.mode,
+            },
             source: is_source.then(|| status(&nodes[0])),
             statuses: nodes.iter().map(status).collect(),
             checkpoints,
@@ -259,12 +266,7 @@ impl Maker<'_> {
         self.stand(node, Standing::Gate { inputs: numbers.iter().map(name).collect(), channels })
     }
 
-    async fn link(
-        &self,
-        node: NodeId,
-        outputs: Vec<Vec<Target>>,
-        restored: SubtaskManifest,
-    ) -> Result<Link, Stop> {
+    async fn link(&self, node: NodeId, outputs: Vec<Vec<Target>>, restored: SubtaskManifest) -> Result<Link, Stop> {
         let place = self.place(node);
         let status = self.statuses[node].subtasks[self.index as usize].clone();
         let body = match self.job.graph.nodes[node].role {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | varint | number of windows |
 //! | zigzag varint | [`Opened::armed`] |
-//! | of each window | its own fields (see [`Entry`]), then what it has gathered: its length as u32, little-endian, and its bytes |
+//! | of each window, in order | what [`Entry::write`] writes: its own numbers as zigzag varints, then what it has gathered: its length as u32, little-endian, unless that is fixed, and its bytes |
 
 use std::marker::PhantomData;
 
@@ -21,17 +21,20 @@ pub(crate) trait Entry: Sized + 'static {
     /// What says in which order windows of a key are.
     fn place(&self) -> i64;
 
-    /// The numbers it consists of beside what it has gathered, and that.
-    fn parts(&self) -> (Vec<i64>, Option<&Owned<Self>>);
+    /// What it has gathered; `None` after it was purged.
+    fn gathered(&self) -> Option<&Owned<Self>>;
 
-    /// The opposite: `next` gives one number after the other.
+    /// Appends its stored form.
     ///
     /// # Errors
-    /// Those of `next`.
-    fn from_parts(
-        next: &mut dyn FnMut() -> Result<i64, CodecError>,
-        gathered: &mut dyn FnMut() -> Result<Owned<Self>, CodecError>,
-    ) -> Result<Self, CodecError>;
+    /// When what it has gathered has no encoding.
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Takes one off `bytes`.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn read(bytes: &mut &[u8]) -> Result<Self, CodecError>;
 }
 
 /// What an entry has gathered.
@@ -142,10 +145,7 @@ impl<E: Entry> Codec for OpenWindows<E> {
         let mut opened = Opened { armed, ..Opened::default() };
         let mut before = None;
         for _ in 0..count {
-            // Two closures take from the same bytes.
-            let bytes = std::cell::Cell::new(rest);
-            let entry = E::from_parts(&mut || taking(&bytes, number), &mut || taking(&bytes, gathered::<E>))?;
-            rest = bytes.get();
+            let entry = E::read(&mut rest)?;
             if before.is_some_and(|before| before >= entry.place()) {
                 return Err(CodecError::new("windows are not in order"));
             }
@@ -182,17 +182,14 @@ fn encode<E: Entry>(opened: &Opened<E>, out: &mut Vec<u8>) -> Result<(), CodecEr
     let count = opened.older.len() + usize::from(opened.newest.is_some());
     write_number(out, count as u64)?;
     write_number(out, opened.armed)?;
-    for entry in opened.iter() {
-        let (numbers, gathered) = entry.parts();
-        numbers.into_iter().try_for_each(|number| write_number(out, number))?;
-        let Some(gathered) = gathered else { continue };
-        write_value::<E::Accumulator>(<E::Accumulator as Codec>::borrow(gathered), out)?;
-    }
-    Ok(())
+    opened.iter().try_for_each(|entry| entry.write(out))
 }
 
-/// Appends a value after its length.
+/// Appends a value, after its length where that varies.
 pub(super) fn write_value<C: Codec>(value: C::View<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    if C::WIDTH > 0 {
+        return C::encode(value, out).map(|_| ());
+    }
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     if !C::encode(value, out)? {
@@ -218,27 +215,17 @@ pub(super) fn number<T: serde::de::DeserializeOwned>(bytes: &mut &[u8]) -> Resul
     Ok(number)
 }
 
-fn gathered<E: Entry>(bytes: &mut &[u8]) -> Result<Owned<E>, CodecError> {
-    value::<E::Accumulator>(bytes)
-}
-
-/// Takes a value, after its length, off `bytes`.
+/// Takes a value off `bytes`.
 pub(super) fn value<C: Codec>(bytes: &mut &[u8]) -> Result<C::Owned, CodecError> {
     let early = || CodecError::new("the windows end too early");
-    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(early)?;
-    let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(early)?;
+    let (length, rest) = match C::WIDTH {
+        0 => bytes.split_first_chunk().map(|(length, rest)| (u32::from_le_bytes(*length) as usize, rest)),
+        width => Some((width, *bytes)),
+    }
+    .ok_or_else(early)?;
+    let (value, rest) = rest.split_at_checked(length).ok_or_else(early)?;
     *bytes = rest;
     C::decode(Some(value)).map(C::own)
-}
-
-fn taking<'a, T>(
-    bytes: &std::cell::Cell<&'a [u8]>,
-    take: impl FnOnce(&mut &'a [u8]) -> Result<T, CodecError>,
-) -> Result<T, CodecError> {
-    let mut rest = bytes.get();
-    let taken = take(&mut rest)?;
-    bytes.set(rest);
-    Ok(taken)
 }
 
 impl<E: Entry> StateValue for OpenWindows<E> {
@@ -249,7 +236,7 @@ impl<E: Entry> StateValue for OpenWindows<E> {
         if !std::mem::needs_drop::<Owned<E>>() {
             return held;
         }
-        let gathered = opened.iter().filter_map(|entry| entry.parts().1);
+        let gathered = opened.iter().filter_map(Entry::gathered);
         held + gathered.map(<E::Accumulator as StateValue>::weight).sum::<usize>()
     }
 }

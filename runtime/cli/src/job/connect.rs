@@ -46,7 +46,8 @@ pub(super) struct Feed {
     pub(super) key: Codec,
     pub(super) value: Codec,
     pub(super) has_keys: bool,
-    pub(super) has_event_time: bool,
+    /// Whether it has watermarks before its end.
+    pub(super) has_watermarks: bool,
     /// Whether its rows are known to end.
     pub(super) bounded: bool,
     /// What to write in its table so that its rows have keys, if that is possible.
@@ -58,10 +59,11 @@ impl Job {
     pub(super) fn connect(&self, findings: &mut Findings) -> Connected {
         let mut connected = Connected::default();
         for (node, source) in self.sources.iter().enumerate() {
-            let Some((factory, feed)) = self.source(source, findings) else { continue };
+            let Some((factory, mut feed)) = self.source(source, findings) else { continue };
             let definition = if source.connector == "generator" { &GENERATED_TIME } else { &EVENT_TIME };
             let time = source.section.section("event-time", definition);
             let watermarks = Watermarks::read(&time, source.section.has("event-time"), findings);
+            feed.has_watermarks = source.section.has("event-time") && watermarks.are_any();
             if let Some(factory) = factory {
                 connected.sources.insert(node, watermarks.of(factory));
             }
@@ -82,12 +84,12 @@ impl Job {
     /// The source, unless its files are not there, which has been told then, and what it brings.
     fn source(&self, source: &Source, findings: &mut Findings) -> Option<(Option<Arc<dyn SourceFactory>>, Feed)> {
         let section = &source.section;
-        let has_event_time = section.has("event-time");
+        let has_watermarks = section.has("event-time");
         if source.connector == "generator" {
             let generator = self.generator(section);
             let ((key, value), bounded) = (generator.codecs(), section.has("count"));
             let (has_keys, key_hint) = (generator.keys > 0, Some("a number of `keys`"));
-            let feed = Feed { key, value, has_keys, has_event_time, bounded, key_hint };
+            let feed = Feed { key, value, has_keys, has_watermarks, bounded, key_hint };
             return Some((Some(Arc::new(generator)), feed));
         }
         let format = row_format(section, findings);
@@ -95,7 +97,7 @@ impl Job {
         let key_hint = (format.format != Format::Text).then_some("a `key`");
         let has_keys = section.has("key");
         let bounded = source.connector == "file";
-        let feed = Feed { key, value, has_keys, has_event_time, bounded, key_hint };
+        let feed = Feed { key, value, has_keys, has_watermarks, bounded, key_hint };
         let factory: Option<Arc<dyn SourceFactory>> = match source.connector {
             "file" => self.files(section, format, findings).map(|files| Arc::new(files) as _),
             "stdin" => Some(Arc::new(StdinSource { format })),

@@ -39,6 +39,11 @@ impl Watermarks {
         }
     }
 
+    /// Whether there are any before the end of the input.
+    pub(super) fn are_any(&self) -> bool {
+        self.strategy != WatermarkStrategy::None
+    }
+
     /// A source with these watermarks.
     pub(super) fn of(self, factory: Arc<dyn SourceFactory>) -> SourceSpec {
         let Watermarks { strategy, rows, idle_after, alignment } = self;

@@ -146,18 +146,19 @@ impl Wired {
             if !description.is_some_and(|description| description.timers.contains(&TimeDomain::EventTime)) {
                 continue;
             }
-            let timeless = |feed: &super::connect::Feed| !feed.bounded && !feed.has_event_time;
+            let timeless = |feed: &super::connect::Feed| !feed.bounded && !feed.has_watermarks;
             for source in sources_of(i, &from).into_iter().filter(|&source| nodes[source].feed.is_some_and(timeless)) {
+                let timed = job.sources.get(source).is_some_and(|source| source.section.has("event-time"));
                 let source = &nodes[source].place.id;
-                findings.warning(
-                    &known.place.at,
-                    format!(
-                        "{} sets timers in event time, but rows of {} have none and may never end: the timers do not fire",
-                        name(known),
-                        quote(source)
-                    ),
-                    format!("add a table `[source.{source}.event-time]`"),
+                let (why, hint) = match timed {
+                    true => ("has no watermarks", format!("let `source.{source}.event-time` have `watermarks`")),
+                    false => ("has no event time", format!("add a table `[source.{source}.event-time]`")),
+                };
+                let (setter, source) = (name(known), quote(source));
+                let message = format!(
+                    "{setter} sets timers in event time, but {source} {why} and may never end: the timers do not fire"
                 );
+                findings.warning(&known.place.at, message, hint);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::Generator;
 
 impl Generator {
     /// The split to take rows of and how many may be taken now, at most `limit`; waits until there are some. `None` when all
-    /// have ended.
+    /// have ended or are left out.
     pub(super) async fn due(&mut self, limit: usize, linger: Duration) -> Option<(usize, usize)> {
         let Some(rate) = self.spec.rate else {
             return self.live().next().map(|split| (split, limit));
@@ -19,7 +19,7 @@ impl Generator {
         let (_, due) = self.most_due(rate, since.elapsed())?;
         if due == 0 {
             // Until the next row is due, and so long that rows travel together.
-            let live = self.splits.iter().filter(|split| !split.ended);
+            let live = self.splits.iter().filter(|split| split.is_live());
             let next = live.map(|split| split.made * split.of()).min().unwrap_or_default();
             let wait = Duration::try_from_secs_f64(next as f64 / rate as f64).unwrap_or(Duration::MAX);
             tokio::time::sleep(wait.saturating_sub(since.elapsed()).max(linger)).await;
@@ -38,8 +38,8 @@ impl Generator {
         self.live().map(|split| (split, due(split))).reduce(|best, other| if other.1 > best.1 { other } else { best })
     }
 
-    /// The splits that have not ended, from that on whose turn it is.
+    /// The splits that may give rows, from that on whose turn it is.
     fn live(&self) -> impl Iterator<Item = usize> {
-        (self.turn..self.splits.len()).chain(0..self.turn).filter(|&split| !self.splits[split].ended)
+        (self.turn..self.splits.len()).chain(0..self.turn).filter(|&split| self.splits[split].is_live())
     }
 }

@@ -19,13 +19,16 @@ pub(super) struct Split {
     /// Whether its end was told.
     #[serde(skip)]
     pub(super) ended: bool,
+    /// Whether it is left out, being ahead of other sources.
+    #[serde(skip)]
+    pub(super) paused: bool,
 }
 
 impl Split {
     /// The split of a subtask when the job is first started.
     pub(super) fn first(subtask: u32, parallelism: u32) -> Split {
         let (split, of) = (u64::from(subtask), u64::from(parallelism.max(1)));
-        Split { split, of, next: split, made: 0, ended: false }
+        Split { split, of, next: split, made: 0, ended: false, paused: false }
     }
 
     /// The split of a checkpoint.
@@ -43,6 +46,11 @@ impl Split {
             return Err(wrong("its numbers do not fit together".into()));
         }
         Ok(split)
+    }
+
+    /// Whether it may give rows.
+    pub(super) fn is_live(&self) -> bool {
+        !self.ended && !self.paused
     }
 
     /// What identifies it: `0/2`.

@@ -69,7 +69,7 @@ fn event_time_timers_need_event_time_or_an_end() {
     let window = Description { timers: vec![TimeDomain::EventTime], ..any(&["in!"], &[]) };
     expect(tail, &[("w", window.clone())], "");
     let endless = format!("{HEAD}{tail}").replace("count = 10\n", "");
-    let expected = r#"warning: `w` sets timers in event time, but rows of `lines` have none and may never end: the timers do not fire
+    let expected = r#"warning: `w` sets timers in event time, but `lines` has no event time and may never end: the timers do not fire
  --> job.toml:5:11
   |
 5 | [operator.w]
@@ -77,7 +77,14 @@ fn event_time_timers_need_event_time_or_an_end() {
   = help: add a table `[source.lines.event-time]`"#;
     assert_eq!(problems(&endless, &[("w", window.clone())]), expected);
     let timed = endless.replace("\"generator\"", "\"generator\"\nevent-time = {}");
-    assert_eq!(problems(&timed, &[("w", window)]), "");
+    assert_eq!(problems(&timed, &[("w", window.clone())]), "");
+    let unmarked = endless.replace("\"generator\"", "\"generator\"\nevent-time = { watermarks = \"none\" }");
+    let expected = expected
+        .replace("has no event time", "has no watermarks")
+        .replace("add a table `[source.lines.event-time]`", "let `source.lines.event-time` have `watermarks`")
+        .replace(":5:", ":6:")
+        .replace("5 |", "6 |");
+    assert_eq!(problems(&unmarked, &[("w", window)]), expected);
 }
 
 #[test]

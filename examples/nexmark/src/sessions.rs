@@ -1,0 +1,143 @@
+//! Queries 11 and 12: how many bids each bidder made in a session, and in 10 seconds of processing time.
+
+use serde::{Deserialize, Serialize};
+use wasmill_sdk::prelude::*;
+
+use crate::{
+    row::{Rows, rows},
+    windows::{SIZE, start_of, time_of},
+};
+
+/// Queries 11 and 12: a bidder's bids from `starttime` to before `endtime`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Activity {
+    bidder: u64,
+    bid_count: u64,
+    starttime: i64,
+    endtime: i64,
+}
+
+rows!(Activity);
+
+/// Query 11: counts bids in sessions, which end 10 seconds after their last bid.
+#[derive(States)]
+pub struct BidderSessions {
+    /// First bid, last bid and number of bids of the sessions that may still grow.
+    open: ValueState<Postcard<Vec<(i64, i64, u64)>>>,
+}
+
+#[operator(shared)]
+impl KeyedOperator for BidderSessions {
+    type Key = u64;
+    type Value = ();
+    type Output = Output<(), Rows<Activity>>;
+
+    fn open(setup: &mut Setup) -> Result<Self> {
+        setup.event_timers();
+        Ok(BidderSessions { open: setup.value_state("open") })
+    }
+
+    fn process(&mut self, bid: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
+        let at = time_of(&bid)?;
+        if at + SIZE - 1 <= call.watermark() {
+            return Ok(());
+        }
+        let (last, is_grown) = self.open.update(|open| {
+            let mut session = (at, at, 1);
+            let before = open.iter().map(|(_, last, _)| *last).max();
+            open.retain(|other| {
+                let apart = other.0 - session.1 >= SIZE || session.0 - other.1 >= SIZE;
+                if !apart {
+                    session = (session.0.min(other.0), session.1.max(other.1), session.2 + other.2);
+                }
+                apart
+            });
+            open.push(session);
+            (session.1, before.is_none_or(|before| session.1 != before))
+        });
+        if is_grown {
+            call.register_event_timer(last + SIZE - 1, 0);
+        }
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer<'_, u64>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
+        let is_empty = self.open.update(|open| {
+            open.retain(|&(starttime, last, bid_count)| {
+                let is_open = last + SIZE - 1 > timer.time();
+                if !is_open {
+                    out.emit((), Activity { bidder: timer.key(), bid_count, starttime, endtime: last + SIZE });
+                }
+                is_open
+            });
+            open.is_empty()
+        });
+        if is_empty {
+            self.open.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Timers: the input ends.
+const END: u64 = 1;
+
+/// Query 12: counts bids in windows of 10 seconds of processing time. What is open when the input ends is told then.
+#[derive(States)]
+pub struct ProcessingTimeCounts {
+    /// When windows begin, and their bids. There is more than one only where the clock was set back.
+    open: ValueState<Postcard<Vec<(i64, u64)>>>,
+}
+
+#[operator(shared)]
+impl KeyedOperator for ProcessingTimeCounts {
+    type Key = u64;
+    type Value = ();
+    type Output = Output<(), Rows<Activity>>;
+
+    fn open(setup: &mut Setup) -> Result<Self> {
+        setup.event_timers();
+        setup.processing_timers();
+        Ok(ProcessingTimeCounts { open: setup.value_state("open") })
+    }
+
+    fn process(&mut self, _: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
+        let start = start_of(call.processing_time(), SIZE);
+        if self.open.get().is_none() {
+            call.register_event_timer(END_OF_TIME, END);
+        }
+        let is_new = self.open.update(|open| match open.iter_mut().find(|(of, _)| *of == start) {
+            Some((_, bids)) => {
+                *bids += 1;
+                false
+            }
+            None => {
+                open.push((start, 1));
+                true
+            }
+        });
+        if is_new {
+            call.register_processing_timer(start + SIZE, 0);
+        }
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer<'_, u64>, call: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
+        let ended = if timer.tag() == END { i64::MAX } else { timer.time() };
+        let is_empty = self.open.update(|open| {
+            open.retain(|&(starttime, bid_count)| {
+                let (endtime, bidder) = (starttime + SIZE, timer.key());
+                if endtime <= ended {
+                    out.emit_at(endtime - 1, (), Activity { bidder, bid_count, starttime, endtime });
+                }
+                endtime > ended
+            });
+            open.is_empty()
+        });
+        if is_empty {
+            self.open.clear();
+            call.delete_event_timer(END_OF_TIME, END);
+        }
+        Ok(())
+    }
+}

@@ -82,6 +82,10 @@ impl Operators {
         self.shared::<bench_records::half>("benches/guests/records/bench-records.wasm", "half")
     }
 
+    pub(crate) fn window_count(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_windows::WindowCount>("benches/guests/windows/bench-windows.wasm", "windows")
+    }
+
     pub(crate) fn window_timers(&self) -> Result<Arc<dyn OperatorFactory>> {
         self.shared::<bench_windows::WindowTimers>("benches/guests/windows/bench-windows.wasm", "timers")
     }

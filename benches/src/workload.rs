@@ -58,7 +58,9 @@ pub(crate) enum Workload {
     W2,
     /// The same with `on-error = "dead-letter"`: each call is a transaction, and hands over all that it changed.
     W2DeadLetter,
-    /// W3t: rows over 10,000 keys, 2 s out of order, counted in 10 s of event time with map state and timers.
+    /// W3: rows over 10,000 keys, 2 s out of order, counted in windows of 10 s of event time.
+    W3,
+    /// The same with map state and timers.
     W3t,
     /// Words of the six novels, hashed into a count a word, emitted at the end; a record is a word.
     Words,
@@ -66,7 +68,7 @@ pub(crate) enum Workload {
 
 impl Workload {
     /// All of them.
-    pub(crate) const ALL: [Workload; 9] = [
+    pub(crate) const ALL: [Workload; 10] = [
         Workload::Pass,
         Workload::PassChannel,
         Workload::W1,
@@ -74,6 +76,7 @@ impl Workload {
         Workload::W1s,
         Workload::W2,
         Workload::W2DeadLetter,
+        Workload::W3,
         Workload::W3t,
         Workload::Words,
     ];
@@ -88,6 +91,7 @@ impl Workload {
             Workload::W1s => "w1s",
             Workload::W2 => "w2",
             Workload::W2DeadLetter => "w2-dead-letter",
+            Workload::W3 => "w3",
             Workload::W3t => "w3t",
             Workload::Words => "words",
         }
@@ -99,7 +103,7 @@ impl Workload {
             Workload::Pass | Workload::PassChannel => 40_000_000.0,
             Workload::W1 | Workload::W1c | Workload::W1s => 20_000_000.0,
             Workload::W2 => 40_000_000.0,
-            Workload::W3t => 20_000_000.0,
+            Workload::W3 | Workload::W3t => 20_000_000.0,
             Workload::W2DeadLetter => 10_000_000.0,
             Workload::Words => 20.0 * WORDS as f64,
         };
@@ -120,7 +124,7 @@ impl Workload {
             Workload::Pass | Workload::PassChannel => plain::pass(records),
             Workload::W1 | Workload::W1c | Workload::W1s => plain::records(records),
             Workload::W2 | Workload::W2DeadLetter => plain::keyed_count(records, KEYS),
-            Workload::W3t => plain::windows(records),
+            Workload::W3 | Workload::W3t => plain::windows(records),
             Workload::Words => plain::word_count(&novels()?, records / WORDS),
         })
     }
@@ -143,8 +147,10 @@ impl Workload {
                 let nodes = vec![("parse", first, operators.parse()?), ("half", second, operators.half()?)];
                 (made_up(("bytes", "bytes"), false, ends::records, ends::RECORD + 4), nodes)
             }
-            Workload::W3t => {
-                let nodes = vec![("windows", Exchange::Hash, operators.window_timers()?)];
+            Workload::W3 | Workload::W3t => {
+                let operator =
+                    if self == Workload::W3 { operators.window_count()? } else { operators.window_timers()? };
+                let nodes = vec![("windows", Exchange::Hash, operator)];
                 (made_up(("u64", "bytes"), true, ends::stamped, 20), nodes)
             }
             Workload::Pass => (generator(KEYS), vec![("pass", Exchange::Forward, operators.pass()?)]),
@@ -167,7 +173,7 @@ impl Workload {
         {
             last.exchange = Exchange::Rebalance;
         }
-        if self == Workload::W3t {
+        if matches!(self, Workload::W3 | Workload::W3t) {
             job.sources
                 .values_mut()
                 .for_each(|spec| *spec = SourceSpec::bounded(spec.factory.clone(), OUT_OF_ORDER, 1_000));

@@ -295,3 +295,74 @@ impl Codec for Events {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Serialize;
+
+    use super::*;
+
+    /// The generator's enum, with serde's own encoding.
+    #[derive(Serialize)]
+    enum Encoded<'a> {
+        Person((u64, &'a str, &'a str, &'a str, &'a str, &'a str, i64, &'a str)),
+        Auction((u64, &'a str, &'a str, u64, u64, i64, i64, u64, u64, &'a str)),
+        Bid((u64, u64, u64, &'a str, &'a str, i64, &'a str)),
+    }
+
+    fn message<T>(result: Result<T>) -> String {
+        result.err().map(|error| error.message().to_string()).unwrap_or_default()
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_read_as_postcard_writes_them(
+            numbers in any::<[u64; 5]>(), times in any::<[i64; 2]>(), texts in any::<[String; 6]>(),
+        ) {
+            let [a, b, c, d, e] = numbers;
+            let [from, to] = times;
+            let [t, u, v, w, x, y] = texts.each_ref().map(String::as_str);
+            let encode = |event: Encoded<'_>| postcard::to_allocvec(&event).unwrap();
+            let bytes = encode(Encoded::Person((a, t, u, v, w, x, from, y)));
+            let person = Person {
+                id: a, name: t, email_address: u, credit_card: v, city: w, state: x, date_time: from, extra: y,
+            };
+            prop_assert_eq!(Event::read(&bytes).unwrap().person().unwrap(), Some(person));
+            prop_assert_eq!(Event::read(&bytes).unwrap().bid().unwrap(), None);
+            let bytes = encode(Encoded::Auction((a, t, u, b, c, from, to, d, e, v)));
+            let auction = Auction {
+                id: a, item_name: t, description: u, initial_bid: b, reserve: c, date_time: from, expires: to, seller: d,
+                category: e, extra: v,
+            };
+            prop_assert_eq!(Event::read(&bytes).unwrap().auction().unwrap(), Some(auction));
+            let bytes = encode(Encoded::Bid((a, b, c, t, u, from, v)));
+            let event = Event::read(&bytes).unwrap();
+            let bid = Bid { auction: a, bidder: b, price: c, channel: t, url: u, date_time: from, extra: v };
+            prop_assert_eq!(event.bid().unwrap(), Some(bid));
+            let numbers = BidNumbers { auction: a, bidder: b, price: c, date_time: from };
+            prop_assert_eq!(event.bid_numbers().unwrap(), Some(numbers));
+            prop_assert!(event.person().unwrap().is_none() && event.auction().unwrap().is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_an_event_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..40), kind in 0..4u8) {
+            let bytes = [&[kind], &bytes[..]].concat();
+            if let Ok(event) = Event::read(&bytes) {
+                let _ = (event.person(), event.auction(), event.bid(), event.bid_numbers());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_told() {
+        assert!(Event::read(&[]).is_err() && Event::read(&[3]).is_err());
+        let bid = |fields: &[u8]| message(Event { kind: BID, fields }.bid());
+        assert!(bid(&[1, 2]).ends_with("a number does not end"));
+        assert!(bid(&[0xff; 40]).ends_with("a number does not end"));
+        assert!(bid(&[1, 2, 3, 9, b'a']).ends_with("a text is longer than what is left"));
+        assert!(bid(&[1, 2, 3, 1, 0xff, 0, 2, 0]).ends_with("a text is not UTF-8"));
+        assert!(bid(&[1, 2, 3, 0, 0, 2, 0, 7]).ends_with("something follows its last field"));
+        assert_eq!(bid(&[1, 2, 3, 0, 0, 2, 0]), "");
+    }
+}

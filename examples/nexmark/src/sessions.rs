@@ -79,12 +79,28 @@ impl KeyedOperator for BidderSessions {
     }
 }
 
+/// The `config` table of [`ProcessingTimeCounts`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// `processing`, or `event`: a clock that is injected, and says the time of the bid that is being processed.
+    clock: Option<Clock>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Clock {
+    Processing,
+    Event,
+}
+
 /// Timers: the input ends.
 const END: u64 = 1;
 
 /// Query 12: counts bids in windows of 10 seconds of processing time. What is open when the input ends is told then.
 #[derive(States)]
 pub struct ProcessingTimeCounts {
+    clock: Clock,
     /// When windows begin, and their bids. There is more than one only where the clock was set back.
     open: ValueState<Postcard<Vec<(i64, u64)>>>,
 }
@@ -98,11 +114,16 @@ impl KeyedOperator for ProcessingTimeCounts {
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
         setup.processing_timers();
-        Ok(ProcessingTimeCounts { open: setup.value_state("open") })
+        let clock = setup.config::<Config>()?.clock.unwrap_or(Clock::Processing);
+        Ok(ProcessingTimeCounts { clock, open: setup.value_state("open") })
     }
 
-    fn process(&mut self, _: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
-        let start = start_of(call.processing_time(), SIZE);
+    fn process(&mut self, bid: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
+        let now = match self.clock {
+            Clock::Processing => call.processing_time(),
+            Clock::Event => time_of(&bid)?,
+        };
+        let start = start_of(now, SIZE);
         if self.open.get().is_none() {
             call.register_event_timer(END_OF_TIME, END);
         }
@@ -117,7 +138,10 @@ impl KeyedOperator for ProcessingTimeCounts {
             }
         });
         if is_new {
-            call.register_processing_timer(start + SIZE, 0);
+            match self.clock {
+                Clock::Processing => call.register_processing_timer(start + SIZE, 0),
+                Clock::Event => call.register_event_timer(start + SIZE, 0),
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 mod graph;
 
-use graph::{Plan, events::*, run};
+use graph::{Plan, events::*, run, run_with};
 use serde_json::{Value, json};
 
 /// Shuffles events within `disorder` milliseconds.
@@ -18,12 +18,17 @@ fn shuffled(events: &[Event], seed: u64, disorder: i64) -> Vec<Event> {
 
 /// Runs `query` in many ways, which must all give the same rows, and gives them.
 fn always(query: &str, events: &[Event], side: &[Value]) -> Vec<Value> {
+    always_with(query, |_| (), events, side)
+}
+
+/// The same, with a job file that is changed first.
+fn always_with(query: &str, change: fn(&mut Value), events: &[Event], side: &[Value]) -> Vec<Value> {
     let mut expected = None;
     for seed in 0..24 {
         let disorder = if seed == 0 { 0 } else { 3_000 };
         let (parallelism, batch_rows) = (1 + seed as usize % 3, [1, 2, 100][seed as usize / 3 % 3]);
         let plan = Plan { parallelism, batch_rows, disorder, seed, crashes: seed % 4 == 3 };
-        let rows = run(query, &shuffled(events, seed, disorder), side, plan);
+        let rows = run_with(query, change, &shuffled(events, seed, disorder), side, plan);
         let expected = expected.get_or_insert_with(|| rows.clone());
         assert_eq!(rows, *expected, "{query} with {plan:?}");
     }
@@ -299,6 +304,17 @@ fn q12_counts_bids_in_windows_of_processing_time() {
         // Each row takes up to a second of processing time, twenty or more rows to a subtask.
         assert!((2..=10).contains(&rows.len()), "{rows:?}");
     }
+}
+
+#[test]
+fn q12_goes_by_a_clock_that_is_injected() {
+    let events = [bid(0, 1, 1, 1), bid(9_999, 2, 1, 1), bid(10_000, 2, 1, 1), bid(5_000, 2, 2, 1)];
+    let row = |bidder, count, from: i64| {
+        json!({ "bidder": bidder, "bid_count": count, "starttime": START + from, "endtime": START + from + 10_000 })
+    };
+    let mut rows = always_with("q12", |job| job["operator"]["counts"]["config"]["clock"] = json!("event"), &events, &[]);
+    rows.sort_by_key(|row| (row["bidder"].as_u64(), row["starttime"].as_i64()));
+    assert_eq!(rows, [row(1, 2, 0), row(1, 1, 10_000), row(2, 1, 0)]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ mod setup;
 pub mod state;
 pub mod testing;
 mod timers;
+pub mod window;
 
 pub use batch::{Batch, END_OF_TIME, TimerBatch};
 pub use bindings::exports::wasmill::operator::guest::Context;
@@ -92,6 +93,7 @@ pub use state::{
     Aggregate, AggregatingState, BroadcastState, Cursor, ListState, MapKey, MapState, ReducingState, States, Ttl,
     ValueState,
 };
+pub use window::{ProcessWindowOperator, Trigger, Window, WindowOperator, Windows};
 /// Exports several operators, each with `#[operator(shared)]`, from one component: once in a crate.
 ///
 /// The key `operator` in the `config` of a job file chooses one; the operator itself does not see that key. A pipeline's operators built

@@ -6,6 +6,7 @@ mod records;
 
 pub use broadcast::{KeyedBroadcast, KeyedBroadcastOperator, TypedBroadcast};
 pub use keyed::{Keyed, KeyedOperator};
+pub(crate) use records::next;
 pub use records::{RecordOperator, Records};
 
 use crate::{

@@ -45,7 +45,7 @@ mod windows;
 mod zone;
 
 pub use operator::{Windowed, WindowOperator};
-pub use rows::{ProcessWindowOperator, Rows, RowsOf, RowsWindowed};
-pub use stages::{Combine, Partial, PreAggregate};
+pub use rows::{AllRows, ProcessWindowOperator, RowList, RowLists, Rows, WindowRow};
+pub use stages::{Combine, Combined, Gathered, Partial, PreAggregate};
 pub use trigger::Trigger;
 pub use windows::{Window, Windows};

@@ -1,5 +1,7 @@
 //! Workload W3: rows counted by key in windows of ten seconds of event time.
 
+use std::time::Duration;
+
 use wasmill_sdk::prelude::*;
 
 const SIZE: i64 = 10_000;
@@ -42,4 +44,34 @@ impl KeyedOperator for WindowTimers {
     }
 }
 
-wasmill_sdk::operators! { "timers" => WindowTimers }
+/// The same with the SDK's windows.
+pub struct WindowCount;
+
+#[operator(shared)]
+impl WindowOperator for WindowCount {
+    type Key = u64;
+    type Value = ();
+    type Accumulator = u64;
+    type Output = Output<u64, u64>;
+
+    fn open(_: &mut Setup) -> Result<(Self, Windows)> {
+        Ok((WindowCount, Windows::tumbling(Duration::from_millis(SIZE as u64))))
+    }
+
+    fn add(&mut self, _: &Record<'_, u64, ()>, into: &mut u64) -> Result<()> {
+        *into += 1;
+        Ok(())
+    }
+
+    fn merge(&mut self, into: &mut u64, from: &u64) -> Result<()> {
+        *into += from;
+        Ok(())
+    }
+
+    fn emit(&mut self, key: u64, _: Window, gathered: &u64, out: &mut Self::Output) -> Result<()> {
+        out.emit(key, *gathered);
+        Ok(())
+    }
+}
+
+wasmill_sdk::operators! { "windows" => WindowCount, "timers" => WindowTimers }

@@ -54,9 +54,21 @@ impl Dice {
 
 /// The rows that the query `name` writes for `events`, with further rows of other sources; sorted.
 pub(crate) fn run(name: &str, events: &[Event], side: &[Value], plan: Plan) -> Vec<Value> {
+    run_with(name, |_| (), events, side, plan)
+}
+
+/// The same, with a job file that is changed first.
+pub(crate) fn run_with(
+    name: &str,
+    change: impl Fn(&mut Value),
+    events: &[Event],
+    side: &[Value],
+    plan: Plan,
+) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("jobs/{name}.toml"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let job: Value = toml_edit::de::from_str(&text).unwrap();
+    let mut job: Value = toml_edit::de::from_str(&text).unwrap();
+    change(&mut job);
     let mut dice = Dice(plan.seed);
     let mut streams: BTreeMap<String, Streams> = BTreeMap::new();
     for (id, source) in job["source"].as_object().unwrap() {

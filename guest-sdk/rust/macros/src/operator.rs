@@ -11,11 +11,11 @@ const FUNCTION: &str = "an operator function takes a record and an output: \
      `fn name(record: Record<'_, Key, Value>, out: &mut Output<Key, Value>)`, \
      with `MapValues<Value>` instead of `Output` to give each row another value";
 
-const IMPL: &str = "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator` or `BatchOperator` \
-     for a type";
+const IMPL: &str = "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator`, \
+     `WindowOperator`, `ProcessWindowOperator` or `BatchOperator` for a type";
 
-const ITEM: &str = "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator` or \
-     `BatchOperator`";
+const ITEM: &str = "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator`, \
+     `WindowOperator`, `ProcessWindowOperator` or `BatchOperator`";
 
 const ARGUMENTS: &str =
     "`#[operator]` takes no arguments but `shared`: `#[operator(shared)]`, for one that `operators!` names";
@@ -46,6 +46,10 @@ fn of_impl(item: &ItemImpl, shared: bool) -> Result<TokenStream> {
         Some("RecordOperator") => quote!(::wasmill_sdk::operator::Records<#of>),
         Some("KeyedOperator") => quote!(::wasmill_sdk::operator::Keyed<#of>),
         Some("KeyedBroadcastOperator") => quote!(::wasmill_sdk::operator::KeyedBroadcast<#of>),
+        Some("WindowOperator") => quote!(::wasmill_sdk::operator::Keyed<::wasmill_sdk::window::Windowed<#of>>),
+        Some("ProcessWindowOperator") => quote! {
+            ::wasmill_sdk::operator::Keyed<::wasmill_sdk::window::Windowed<::wasmill_sdk::window::AllRows<#of>>>
+        },
         Some("BatchOperator") => quote!(#of),
         _ => return Err(Error::new_spanned(path, IMPL)),
     };
@@ -63,7 +67,7 @@ fn of_impl(item: &ItemImpl, shared: bool) -> Result<TokenStream> {
 fn inlined(mut item: ItemImpl) -> ItemImpl {
     for member in &mut item.items {
         if let ImplItem::Fn(method) = member
-            && method.sig.ident == "process"
+            && ["process", "add"].iter().any(|name| method.sig.ident == name)
         {
             method.attrs.retain(|attribute| !matches!(&attribute.meta, Meta::Path(path) if path.is_ident("inline")));
             if !method.attrs.iter().any(|attribute| attribute.path().is_ident("inline")) {

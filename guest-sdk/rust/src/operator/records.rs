@@ -112,7 +112,7 @@ impl<O: RecordOperator> Records<O> {
 
 /// The next entry of a column, or the error of its row.
 #[inline(always)]
-pub(super) fn next<T>(entry: Option<Result<T, CodecError>>, column: &str, row: usize) -> Result<T> {
+pub(crate) fn next<T>(entry: Option<Result<T, CodecError>>, column: &str, row: usize) -> Result<T> {
     match entry {
         Some(Ok(entry)) => Ok(entry),
         Some(Err(error)) => Err(unreadable(column, &error, row)),

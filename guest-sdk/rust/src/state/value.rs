@@ -88,6 +88,17 @@ impl<V: StateValue> ValueState<V> {
         result
     }
 
+    /// The value of the current key, if it is one that has changed since the cut: it may be changed once more. Memory that it
+    /// takes on the heap must stay the same; time to live does not begin anew.
+    #[inline(always)]
+    pub(crate) fn changed_mut(&mut self) -> Option<&mut V::Owned> {
+        let Column { slot, entries, changes, .. } = &mut self.column;
+        match entries.cells.get_mut(slot.0 as usize) {
+            Some(Cell::Changed(generation, value)) if changes.is_plain(*generation) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Changes the value of the current key, if it has one.
     #[inline]
     pub(crate) fn update_present(&mut self, change: impl FnOnce(&mut V::Owned)) {

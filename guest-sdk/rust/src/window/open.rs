@@ -73,12 +73,17 @@ impl<E: Entry> Opened<E> {
     /// The one at `place`, which is made where there is none.
     #[inline]
     pub(crate) fn at(&mut self, place: i64, make: impl FnOnce() -> E) -> &mut E {
-        // Two looks at the newest, as the borrow checker does not let a borrow that is returned end early.
         let is_newest = matches!(&self.newest, Some(newest) if newest.place() == place);
-        if is_newest && let Some(newest) = &mut self.newest {
-            return newest;
+        if is_newest { self.newest.get_or_insert_with(make) } else { self.at_other(place, make) }
+    }
+
+    /// The one at `place`, if it is one of the two newest.
+    #[inline(always)]
+    pub(crate) fn recent(&mut self, place: i64) -> Option<&mut E> {
+        match &mut self.newest {
+            Some(newest) if newest.place() == place => Some(newest),
+            _ => self.older.last_mut().filter(|entry| entry.place() == place),
         }
-        self.at_other(place, make)
     }
 
     #[inline(never)]

@@ -188,15 +188,11 @@ impl<O: WindowOperator> KeyedOperator for Windowed<O> {
         let taken = match open {
             Open::Panes(panes) => {
                 let pane = panes.grid.pane(record.timestamp, call)?;
-                // Both closures need the operator: one adds before the other emits.
-                let operator = std::cell::RefCell::new(operator);
-                panes.take(
-                    pane,
-                    record.timestamp,
-                    call,
-                    |gathered| operator.borrow_mut().add(&record, gathered),
-                    |window, panes| emit_panes(&mut **operator.borrow_mut(), record.key, window, panes, out),
-                )?
+                let taken = panes.take(pane, record.timestamp, call, |gathered| operator.add(&record, gathered))?;
+                if taken == Taken::Again {
+                    panes.fire_again(pane, |window, panes| emit_panes(operator, record.key, window, panes, out))?;
+                }
+                taken
             }
             Open::Apart(apart) => apart.take(operator, &record, call, out)?,
         };

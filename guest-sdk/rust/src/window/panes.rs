@@ -20,7 +20,7 @@ use crate::{
     codec::{CodecError, StateValue},
     error::{Error, Result},
     setup::Setup,
-    state::{Slot, State, ValueState},
+    state::{Slot, State, StateColumn, ValueState},
 };
 
 /// What a pane has gathered.
@@ -71,6 +71,8 @@ struct Stand {
 pub(crate) enum Taken {
     /// They are in a window.
     Gathered,
+    /// They are in a window, and some of theirs have fired before.
+    Again,
     /// They are late for all of their windows.
     Late,
     /// They are in a gap between windows.
@@ -120,10 +122,18 @@ impl Grid {
     #[inline(always)]
     pub(crate) fn pane(&mut self, timestamp: i64, call: &KeyedCall<'_>) -> Result<i64> {
         match self.domain {
-            TimeDomain::EventTime if timestamp == NO_TIME => Err(no_time()),
-            TimeDomain::EventTime => Ok(self.calendar.pane(timestamp)),
+            TimeDomain::EventTime => self.event_pane(timestamp),
             TimeDomain::ProcessingTime => Ok(self.calendar.pane(call.processing_time())),
         }
+    }
+
+    /// The same in event time.
+    ///
+    /// # Errors
+    /// The record's, when it has no time.
+    #[inline(always)]
+    pub(crate) fn event_pane(&mut self, timestamp: i64) -> Result<i64> {
+        if timestamp == NO_TIME { Err(no_time()) } else { Ok(self.calendar.pane(timestamp)) }
     }
 
     #[inline(always)]
@@ -174,7 +184,13 @@ impl Grid {
         window.saturating_mul(self.slide)
     }
 
-    fn window(&self, window: i64) -> Window {
+    /// The numbers of the windows that a pane is in.
+    pub(crate) fn windows_of(&self, pane: i64) -> std::ops::RangeInclusive<i64> {
+        self.first_window(pane)..=self.last_window(pane)
+    }
+
+    /// Where window number `window` is.
+    pub(crate) fn window(&self, window: i64) -> Window {
         let first = self.first_pane(window);
         Window { start: self.calendar.start(first), end: self.calendar.start(first.saturating_add(self.size)) }
     }
@@ -217,8 +233,8 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
         Panes { state: setup.value_state("windows"), grid }
     }
 
-    pub(crate) fn state(&mut self) -> &mut dyn State {
-        &mut self.state
+    pub(crate) fn column(&mut self) -> &mut dyn StateColumn {
+        self.state.column()
     }
 
     #[inline(always)]
@@ -226,11 +242,11 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
         self.state.select(slot);
     }
 
-    /// Takes a record of `pane`, whose event time is `timestamp`: `add` adds it to what the pane has gathered. Windows that have
-    /// fired before are emitted anew.
+    /// Takes a record of `pane`, whose event time is `timestamp`: `add` adds it to what the pane has gathered. Where the answer is
+    /// [`Taken::Again`] the windows that have fired are to be emitted anew.
     ///
     /// # Errors
-    /// Those of `add` and `emit`.
+    /// Those of `add`.
     #[inline(always)]
     pub(crate) fn take(
         &mut self,
@@ -238,7 +254,6 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
         timestamp: i64,
         call: &mut KeyedCall<'_>,
         add: impl FnOnce(&mut A::Owned) -> Result,
-        emit: impl FnMut(Window, &mut dyn Iterator<Item = &A::Owned>) -> Result,
     ) -> Result<Taken> {
         let Panes { state, grid } = self;
         let stand = grid.stand(call);
@@ -249,27 +264,37 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
         if pane < stand.live_pane {
             return Ok(Taken::Late);
         }
+        // What most records need: nothing moves, and nothing is weighed.
+        if !std::mem::needs_drop::<A::Owned>()
+            && pane >= stand.unfired_pane
+            && let Some(opened) = state.changed_mut()
+            && pane >= opened.armed
+            && let Some(held) = opened.recent(pane)
+        {
+            add(&mut held.gathered)?;
+            return Ok(Taken::Gathered);
+        }
         state.update(|opened| {
             if pane < opened.armed {
                 grid.arm(&stand, pane, opened, call);
             }
             add(&mut opened.at(pane, || Pane { number: pane, gathered: A::Owned::default() }).gathered)
         })?;
-        if pane < stand.unfired_pane {
-            self.fire_again(&stand, pane, emit)?;
-        }
-        Ok(Taken::Gathered)
+        Ok(if pane < stand.unfired_pane { Taken::Again } else { Taken::Gathered })
     }
 
+    /// Emits the windows of `pane` that have fired before.
+    ///
+    /// # Errors
+    /// Those of `emit`.
     #[cold]
-    fn fire_again(
+    pub(crate) fn fire_again(
         &self,
-        stand: &Stand,
         pane: i64,
         mut emit: impl FnMut(Window, &mut dyn Iterator<Item = &A::Owned>) -> Result,
     ) -> Result {
         let Panes { state, grid } = self;
-        let Some(opened) = state.get() else { return Ok(()) };
+        let (Some(opened), stand) = (state.get(), grid.stand) else { return Ok(()) };
         let fired = grid.first_window(pane).max(stand.live)..stand.unfired.min(grid.last_window(pane).saturating_add(1));
         for window in fired {
             emit(grid.window(window), &mut grid.panes_of(window, opened))?;

@@ -97,6 +97,12 @@ impl SetTimer for KeyedCall<'_> {
     }
 }
 
+/// Sets and removes timers of one window.
+pub(crate) trait TriggerTimers {
+    fn register(&mut self, domain: TimeDomain, time: i64);
+    fn delete(&mut self, domain: TimeDomain, time: i64);
+}
+
 /// What a trigger sees of its window, and may do for it.
 pub struct TriggerContext<'a> {
     pub(crate) window: Window,
@@ -104,9 +110,7 @@ pub struct TriggerContext<'a> {
     pub(crate) processing_time: i64,
     pub(crate) rows: u64,
     pub(crate) number: &'a mut i64,
-    pub(crate) timers: &'a mut dyn SetTimer,
-    /// The timer at which the window is removed: not the trigger's to delete.
-    pub(crate) removal: (TimeDomain, i64),
+    pub(crate) timers: &'a mut dyn TriggerTimers,
 }
 
 impl TriggerContext<'_> {
@@ -137,28 +141,22 @@ impl TriggerContext<'_> {
 
     /// Asks for [`Trigger::on_event_time`] when the watermark reaches `time`. Setting a timer twice is setting it once.
     pub fn register_event_timer(&mut self, time: i64) {
-        self.timers.set_timer(TimeDomain::EventTime, time, tag(self.window), true);
+        self.timers.register(TimeDomain::EventTime, time);
     }
 
     /// Asks for [`Trigger::on_processing_time`] when the clock reaches `time`.
     pub fn register_processing_timer(&mut self, time: i64) {
-        self.timers.set_timer(TimeDomain::ProcessingTime, time, tag(self.window), true);
+        self.timers.register(TimeDomain::ProcessingTime, time);
     }
 
     /// Removes an event-time timer of this window.
     pub fn delete_event_timer(&mut self, time: i64) {
-        self.delete(TimeDomain::EventTime, time);
+        self.timers.delete(TimeDomain::EventTime, time);
     }
 
     /// Removes a processing-time timer of this window.
     pub fn delete_processing_timer(&mut self, time: i64) {
-        self.delete(TimeDomain::ProcessingTime, time);
-    }
-
-    fn delete(&mut self, domain: TimeDomain, time: i64) {
-        if self.removal != (domain, time) {
-            self.timers.set_timer(domain, time, tag(self.window), false);
-        }
+        self.timers.delete(TimeDomain::ProcessingTime, time);
     }
 }
 

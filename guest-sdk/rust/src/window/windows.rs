@@ -165,7 +165,7 @@ impl Windows {
     ///     }
     ///
     ///     fn merge(&mut self, highest: &mut Option<f64>, other: &Option<f64>) -> Result<()> {
-    ///         *highest = highest.into_iter().chain(*other).reduce(f64::max);
+    ///         *highest = (*highest).into_iter().chain(*other).reduce(f64::max);
     ///         Ok(())
     ///     }
     ///

@@ -72,14 +72,20 @@ impl KeyedOperator for Averages {
 /// How many auctions of a seller query 6 looks back on.
 const LAST: usize = 10;
 
+/// Auctions of a seller.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Closed {
+    /// Those that the watermark has not reached: when they closed, number and price.
+    waiting: Vec<(i64, u64, u64)>,
+    /// Prices of the last ones that it has reached, the latest at the end.
+    last: Vec<u64>,
+}
+
 /// Query 6: tells of each auction that closed the average of it and the seller's nine before. They are taken in the order in
 /// which they closed, by number where that was the same millisecond, whatever the order in which they come.
 #[derive(States)]
 pub struct AveragesOfLast {
-    /// Prices of auctions that the watermark has not reached, by when they closed and number.
-    closed: MapState<(i64, u64), u64>,
-    /// The last prices, the latest at the end.
-    last: ValueState<Postcard<Vec<u64>>>,
+    closed: ValueState<Postcard<Closed>>,
 }
 
 #[operator(shared)]
@@ -90,7 +96,7 @@ impl KeyedOperator for AveragesOfLast {
 
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
-        Ok(AveragesOfLast { closed: setup.map_state("closed"), last: setup.value_state("last") })
+        Ok(AveragesOfLast { closed: setup.value_state("closed") })
     }
 
     fn process(
@@ -100,32 +106,25 @@ impl KeyedOperator for AveragesOfLast {
         _: &mut Self::Output,
     ) -> Result<()> {
         let Won { expires, id, price, .. } = won.value;
-        self.closed.put((expires, id), price);
+        self.closed.update(|closed| closed.waiting.push((expires, id, price)));
         call.register_event_timer(expires, 0);
         Ok(())
     }
 
-    fn on_timer(&mut self, timer: Timer<'_, u64>, call: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
-        let mut next = Some(Cursor::first());
-        while let Some(cursor) = next {
-            let page = self.closed.scan(call, &cursor, 4096)?;
-            for entry in page.iter() {
-                let ((expires, id), price) = entry?;
-                if expires > timer.time() {
-                    return Ok(());
+    fn on_timer(&mut self, timer: Timer<'_, u64>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
+        self.closed.update(|Closed { waiting, last }| {
+            waiting.sort_unstable();
+            let due = waiting.partition_point(|(expires, _, _)| *expires <= timer.time());
+            for (expires, _, price) in waiting.drain(..due) {
+                if last.len() == LAST {
+                    last.remove(0);
                 }
-                self.closed.remove((expires, id));
-                let average = self.last.update(|last| {
-                    if last.len() == LAST {
-                        last.remove(0);
-                    }
-                    last.push(price);
-                    last.iter().map(|&price| u128::from(price)).sum::<u128>() / last.len() as u128
-                });
-                out.emit_at(expires, (), SellerAverage { seller: timer.key(), avg_price: average as u64 });
+                last.push(price);
+                let sum: u128 = last.iter().copied().map(u128::from).sum();
+                let avg_price = (sum / last.len() as u128) as u64;
+                out.emit_at(expires, (), SellerAverage { seller: timer.key(), avg_price });
             }
-            next = page.next();
-        }
+        });
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use wasmill_sdk::prelude::*;
 use crate::{
     calendar::{Day, Minute, hour},
     event::{Bid, Events},
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
 /// An amount of a thousandth of a cent. As JSON a number of cents.
@@ -36,7 +36,8 @@ pub struct Passed<'a> {
     /// Cents.
     pub price: u64,
     date_time: i64,
-    extra: &'a str,
+    #[serde(borrow)]
+    extra: Str<'a>,
 }
 
 impl<'a> From<Bid<'a>> for Passed<'a> {
@@ -53,7 +54,8 @@ pub struct Converted<'a> {
     bidder: u64,
     price: Thousandths,
     date_time: i64,
-    extra: &'a str,
+    #[serde(borrow)]
+    extra: Str<'a>,
 }
 
 /// Query 2: a price that was bid for one of some auctions.
@@ -70,7 +72,8 @@ pub struct Logged<'a> {
     bidder: u64,
     price: u64,
     date_time: i64,
-    extra: &'a str,
+    #[serde(borrow)]
+    extra: Str<'a>,
     dt: Day,
     hm: Minute,
 }
@@ -81,9 +84,10 @@ pub struct Calculated<'a> {
     auction: u64,
     bidder: u64,
     price: Thousandths,
-    bid_time_type: &'a str,
+    #[serde(borrow)]
+    bid_time_type: Str<'a>,
     date_time: i64,
-    extra: &'a str,
+    extra: Str<'a>,
     c_counts: u64,
 }
 
@@ -93,8 +97,9 @@ pub struct Channel<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    channel_id: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    channel_id: Str<'a>,
 }
 
 /// Query 22: the bid with the folders of its page; `None` where there are fewer.
@@ -103,10 +108,11 @@ pub struct Folders<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    dir1: Option<&'a str>,
-    dir2: Option<&'a str>,
-    dir3: Option<&'a str>,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    dir1: Option<Str<'a>>,
+    dir2: Option<Str<'a>>,
+    dir3: Option<Str<'a>>,
 }
 
 rows!(Passed<'a>, Converted<'a>, Selected, Logged<'a>, Calculated<'a>, Channel<'a>, Folders<'a>);
@@ -165,8 +171,9 @@ pub fn calculate(event: Record<'_, (), Events>, out: &mut Output<(), Rows<Calcul
         ..=6 | 20.. => "nightTime",
         _ => "otherTime",
     };
-    let c_counts = bid.extra.bytes().filter(|&byte| byte == b'c').count() as u64;
+    let c_counts = bid.extra.0.iter().filter(|&&byte| byte == b'c').count() as u64;
     let (auction, bidder, date_time) = (bid.auction, bid.bidder, bid.date_time);
+    let bid_time_type = bid_time_type.into();
     out.emit((), Calculated { auction, bidder, price, bid_time_type, date_time, extra: bid.extra, c_counts });
     Ok(())
 }
@@ -176,25 +183,25 @@ pub fn calculate(event: Record<'_, (), Events>, out: &mut Output<(), Rows<Calcul
 pub fn channel_ids(event: Record<'_, (), Events>, out: &mut Output<(), Rows<Channel<'static>>>) -> Result<()> {
     let Some(bid) = event.value.bid()? else { return Ok(()) };
     let known = ["apple", "google", "facebook", "baidu"].iter().zip(["0", "1", "2", "3"]);
-    let known = known.filter(|(name, _)| bid.channel.eq_ignore_ascii_case(name)).map(|(_, id)| id).next();
-    if let Some(channel_id) = known.or_else(|| parameter(bid.url, "channel_id")) {
+    let known = known.filter(|(name, _)| bid.channel.0.eq_ignore_ascii_case(name.as_bytes())).map(|(_, id)| id.into());
+    if let Some(channel_id) = known.take(1).next().or_else(|| parameter(bid.url, b"channel_id=")) {
         let (auction, bidder, price, channel) = (bid.auction, bid.bidder, bid.price, bid.channel);
         out.emit((), Channel { auction, bidder, price, channel, channel_id });
     }
     Ok(())
 }
 
-/// What follows the first `name=` that stands at the beginning or after `&`, up to the next `&`: the public query's
+/// What follows the first `parameter` that stands at the beginning or after `&`, up to the next `&`: the public query's
 /// `(&|^)channel_id=([^&]*)`.
-fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
-    url.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+fn parameter<'a>(url: Str<'a>, parameter: &[u8]) -> Option<Str<'a>> {
+    url.0.split(|&byte| byte == b'&').find_map(|part| part.strip_prefix(parameter)).map(Str)
 }
 
 /// Query 22: the folders of each bid's page.
 #[operator(shared)]
 pub fn folders(event: Record<'_, (), Events>, out: &mut Output<(), Rows<Folders<'static>>>) -> Result<()> {
     if let Some(bid) = event.value.bid()? {
-        let mut parts = bid.url.split('/').skip(3);
+        let mut parts = bid.url.0.split(|&byte| byte == b'/').skip(3).map(Str);
         let (dir1, dir2, dir3) = (parts.next(), parts.next(), parts.next());
         let (auction, bidder, price, channel) = (bid.auction, bid.bidder, bid.price, bid.channel);
         out.emit((), Folders { auction, bidder, price, channel, dir1, dir2, dir3 });

@@ -5,24 +5,19 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     event::Events,
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
 /// A bid, or the auction that it is for; the auction's number is the key.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub enum Side<'a> {
     /// A bid.
     Bid(#[serde(borrow)] Made<'a>),
     /// An auction of category 10.
     Auction(#[serde(borrow)] Offered<'a>),
     /// An auction of another category: that it has come is all there is to know.
+    #[default]
     Other,
-}
-
-impl Default for Side<'_> {
-    fn default() -> Self {
-        Side::Other
-    }
 }
 
 /// A bid.
@@ -30,24 +25,26 @@ impl Default for Side<'_> {
 pub struct Made<'a> {
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    url: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    url: Str<'a>,
     date_time: i64,
-    extra: &'a str,
+    extra: Str<'a>,
 }
 
 /// An auction of category 10.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Offered<'a> {
-    item_name: &'a str,
-    description: &'a str,
+    #[serde(borrow)]
+    item_name: Str<'a>,
+    description: Str<'a>,
     initial_bid: u64,
     reserve: u64,
     date_time: i64,
     expires: i64,
     seller: u64,
     category: u64,
-    extra: &'a str,
+    extra: Str<'a>,
 }
 
 /// Query 20: a bid with its auction.
@@ -56,19 +53,20 @@ pub struct Expanded<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    url: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    url: Str<'a>,
     bid_date_time: i64,
-    bid_extra: &'a str,
-    item_name: &'a str,
-    description: &'a str,
+    bid_extra: Str<'a>,
+    item_name: Str<'a>,
+    description: Str<'a>,
     initial_bid: u64,
     reserve: u64,
     auction_date_time: i64,
     expires: i64,
     seller: u64,
     category: u64,
-    auction_extra: &'a str,
+    auction_extra: Str<'a>,
 }
 
 rows!(Side<'a>, Made<'a>, Expanded<'a>);
@@ -78,7 +76,10 @@ rows!(Side<'a>, Made<'a>, Expanded<'a>);
 pub fn bids_and_auctions(event: Record<'_, (), Events>, out: &mut Output<u64, Rows<Side<'static>>>) -> Result<()> {
     if let Some(bid) = event.value.bid()? {
         let (bidder, price, channel, url) = (bid.bidder, bid.price, bid.channel, bid.url);
-        out.emit(bid.auction, Side::Bid(Made { bidder, price, channel, url, date_time: bid.date_time, extra: bid.extra }));
+        out.emit(
+            bid.auction,
+            Side::Bid(Made { bidder, price, channel, url, date_time: bid.date_time, extra: bid.extra }),
+        );
     } else if let Some(auction) = event.value.auction()? {
         let side = if auction.category == 10 {
             Side::Auction(Offered {

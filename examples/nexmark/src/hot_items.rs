@@ -1,16 +1,15 @@
 //! Query 5: the auctions with the most bids in the last 10 seconds, every 2 seconds.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use wasmill_sdk::prelude::*;
 
 use crate::{
     event::Events,
     row::{Rows, rows},
-    windows::{SIZE, is_open, start_of, time_of},
+    windows::is_open,
 };
-
-/// From one window to the next, milliseconds.
-const SLIDE: i64 = 2_000;
 
 /// The `config` table of [`BidTimes`].
 #[derive(Debug, Deserialize)]
@@ -64,62 +63,32 @@ pub struct Count {
 
 rows!(Count);
 
-/// Counts bids a slide, and tells the sum of five at the end of each window, keyed by that end.
-#[derive(States)]
-pub struct SlidingCounts {
-    /// When a slide begins, and its bids; the slides of the windows that are open.
-    slides: ValueState<Postcard<Vec<(i64, u64)>>>,
-}
+/// Counts the bids of each auction in a window, and tells them keyed by the window's end.
+pub struct SlidingCounts;
 
 #[operator(shared)]
-impl KeyedOperator for SlidingCounts {
+impl WindowOperator for SlidingCounts {
     type Key = u64;
     type Value = ();
+    type Accumulator = u64;
     type Output = Output<i64, Rows<Count>>;
 
-    fn open(setup: &mut Setup) -> Result<Self> {
-        setup.event_timers();
-        Ok(SlidingCounts { slides: setup.value_state("slides") })
+    fn open(_: &mut Setup) -> Result<(Self, Windows)> {
+        Ok((SlidingCounts, Windows::sliding(Duration::from_secs(10), Duration::from_secs(2))))
     }
 
-    fn process(&mut self, bid: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
-        let start = start_of(time_of(&bid)?, SLIDE);
-        // A late bid counts in those of its windows that have not ended.
-        let next = start.max(start_of(call.watermark().saturating_add(1).max(0), SLIDE)) + SLIDE;
-        if next > start + SIZE {
-            return Ok(());
-        }
-        let is_new = self.slides.update(|slides| match slides.iter_mut().rev().find(|(of, _)| *of == start) {
-            Some((_, bids)) => {
-                *bids += 1;
-                false
-            }
-            None => {
-                slides.push((start, 1));
-                true
-            }
-        });
-        if is_new {
-            call.register_event_timer(next - 1, 0);
-        }
+    fn add(&mut self, _: &Record<'_, u64, ()>, num: &mut u64) -> Result<()> {
+        *num += 1;
         Ok(())
     }
 
-    fn on_timer(&mut self, timer: Timer<'_, u64>, call: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
-        let end = timer.time() + 1;
-        let (num, is_empty) = self.slides.update(|slides| {
-            let num = slides.iter().filter(|(start, _)| (end - SIZE..end).contains(start)).map(|(_, bids)| bids).sum();
-            slides.retain(|(start, _)| start + SIZE > end);
-            (num, slides.is_empty())
-        });
-        if num > 0 {
-            out.emit(end, Count { auction: timer.key(), num });
-        }
-        if is_empty {
-            self.slides.clear();
-        } else {
-            call.register_event_timer(timer.time() + SLIDE, 0);
-        }
+    fn merge(&mut self, num: &mut u64, other: &u64) -> Result<()> {
+        *num += other;
+        Ok(())
+    }
+
+    fn emit(&mut self, auction: u64, window: Window, num: &u64, out: &mut Self::Output) -> Result<()> {
+        out.emit(window.end, Count { auction, num: *num });
         Ok(())
     }
 }

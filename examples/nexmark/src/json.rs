@@ -27,9 +27,12 @@ struct Config {
     query: String,
 }
 
+/// Appends an encoded row as JSON.
+type Write = fn(&[u8], &mut Vec<u8>) -> Result<()>;
+
 /// Writes rows as JSON objects.
 pub struct ToJson {
-    write: fn(&[u8], &mut Vec<u8>) -> Result<()>,
+    write: Write,
     line: Vec<u8>,
 }
 
@@ -44,7 +47,7 @@ fn write_as<R: Row, As: Serialize + for<'a> From<R::Fields<'a>>>(row: &[u8], out
     Ok(())
 }
 
-fn of(query: &str) -> Option<fn(&[u8], &mut Vec<u8>) -> Result<()>> {
+fn of(query: &str) -> Option<Write> {
     Some(match query {
         "q0" => write::<Passed<'static>>,
         "q1" => write::<Converted<'static>>,

@@ -1,11 +1,13 @@
 //! Queries 18 and 19: of each bidder and auction the last bid, of each auction the ten highest.
 
+use std::cmp::{Ordering, Reverse};
+
 use serde::{Deserialize, Serialize};
-use wasmill_sdk::prelude::*;
+use wasmill_sdk::{Codec, prelude::*};
 
 use crate::{
     event::Events,
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
 /// Query 18: a bid.
@@ -14,10 +16,11 @@ pub struct Last<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    url: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    url: Str<'a>,
     date_time: i64,
-    extra: &'a str,
+    extra: Str<'a>,
 }
 
 /// Query 19: a bid and its rank among those for its auction, from 1.
@@ -26,33 +29,56 @@ pub struct Ranked<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
-    channel: &'a str,
-    url: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
+    url: Str<'a>,
     date_time: i64,
-    extra: &'a str,
+    extra: Str<'a>,
     rank_number: u64,
 }
 
 rows!(Last<'a>, Ranked<'a>);
 
-impl Last<'_> {
-    /// What tells bids of the same time and price apart: the highest bidder's number is no better than the lowest's, but one
-    /// of the two must be, whichever came first.
-    fn rest(&self) -> (u64, &str, &str, &str) {
-        (self.bidder, self.channel, self.url, self.extra)
+/// A bid that is kept: what decides first is at hand, the rest encoded.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    price: u64,
+    date_time: i64,
+    bid: Vec<u8>,
+}
+
+impl Kept {
+    /// Keeps `bid` instead.
+    fn replace(&mut self, bid: Last<'_>) -> Result<()> {
+        (self.price, self.date_time) = (bid.price, bid.date_time);
+        self.bid.clear();
+        Rows::<Last<'static>>::encode(bid, &mut self.bid)?;
+        Ok(())
     }
 
-    /// Whether it is the later bid; the higher one at the same time.
-    fn is_later_than(&self, other: &Last<'_>) -> bool {
-        let (time, than) = ((self.date_time, self.price), (other.date_time, other.price));
-        time > than || time == than && self.rest() < other.rest()
+    /// Whether `bid` comes before it, by the ranks of both, or by what tells bids apart at all.
+    #[inline]
+    fn is_behind<R: Ord>(&self, bid: &Last<'_>, rank: fn(u64, i64) -> R) -> Result<bool> {
+        Ok(match rank(bid.price, bid.date_time).cmp(&rank(self.price, self.date_time)) {
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal => {
+                let rest =
+                    |bid: &Last<'_>| (bid.bidder, bid.channel.0.to_vec(), bid.url.0.to_vec(), bid.extra.0.to_vec());
+                rest(bid) < rest(&Rows::<Last<'static>>::read(&self.bid)?)
+            }
+        })
     }
+}
 
-    /// Whether it is the higher bid; the earlier one of the same price.
-    fn is_higher_than(&self, other: &Last<'_>) -> bool {
-        let (price, than) = ((u64::MAX - self.price, self.date_time), (u64::MAX - other.price, other.date_time));
-        (price, self.rest()) < (than, other.rest())
-    }
+/// The later bid first, the higher one at the same time.
+fn latest(price: u64, date_time: i64) -> (Reverse<i64>, Reverse<u64>) {
+    (Reverse(date_time), Reverse(price))
+}
+
+/// The higher bid first, the earlier one of the same price.
+fn highest(price: u64, date_time: i64) -> (Reverse<u64>, i64) {
+    (Reverse(price), date_time)
 }
 
 fn last<'a>(event: &Record<'a, (), Events>) -> Result<Option<Last<'a>>> {
@@ -95,7 +121,7 @@ pub fn bids_by_auction(event: Record<'_, (), Events>, out: &mut Output<u64, Rows
 /// Query 18: keeps the last bid of each bidder and auction, and tells it at the end of the input.
 #[derive(States)]
 pub struct LastBids {
-    last: ValueState<Rows<Last<'static>>>,
+    last: ValueState<Postcard<Kept>>,
 }
 
 #[operator(shared)]
@@ -116,17 +142,16 @@ impl KeyedOperator for LastBids {
         _: &mut Self::Output,
     ) -> Result<()> {
         match self.last.get() {
-            Some(last) if !record.value.is_later_than(&last) => return Ok(()),
+            Some(last) if !last.is_behind(&record.value, latest)? => return Ok(()),
             Some(_) => {}
             None => call.register_event_timer(END_OF_TIME, 0),
         }
-        self.last.set(Rows::<Last<'static>>::pack(&record.value));
-        Ok(())
+        self.last.update(|last| last.replace(record.value))
     }
 
     fn on_timer(&mut self, _: Timer<'_, Bytes>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
         if let Some(last) = self.last.get() {
-            out.emit_at(last.date_time, (), last);
+            out.emit_at(last.date_time, (), Rows::<Last<'static>>::read(&last.bid)?);
         }
         self.last.clear();
         Ok(())
@@ -139,8 +164,8 @@ const TOP: usize = 10;
 /// Query 19: keeps the ten highest bids of each auction, and tells them at the end of the input.
 #[derive(States)]
 pub struct TopBids {
-    /// Packed rows, the highest first.
-    top: ValueState<Postcard<Vec<Vec<u8>>>>,
+    /// The highest first.
+    top: ValueState<Postcard<Vec<Kept>>>,
 }
 
 #[operator(shared)]
@@ -161,11 +186,10 @@ impl KeyedOperator for TopBids {
         _: &mut Self::Output,
     ) -> Result<()> {
         let bid = record.value;
-        let none = Vec::new();
-        let top = self.top.get().unwrap_or(&none);
+        let top = self.top.get().map_or(&[][..], Vec::as_slice);
         let mut at = top.len();
         while let Some(above) = at.checked_sub(1).and_then(|above| top.get(above)) {
-            if !bid.is_higher_than(&Rows::<Last<'static>>::read(above)?) {
+            if !above.is_behind(&bid, highest)? {
                 break;
             }
             at -= 1;
@@ -174,18 +198,21 @@ impl KeyedOperator for TopBids {
             call.register_event_timer(END_OF_TIME, 0);
         }
         if at < TOP {
-            let packed = Rows::<Last<'static>>::pack(&bid);
             self.top.update(|top| {
-                top.truncate(TOP - 1);
-                top.insert(at.min(top.len()), packed);
-            });
+                // The lowest, which goes, makes room for this one.
+                let mut kept = if top.len() == TOP { top.pop().unwrap_or_default() } else { Kept::default() };
+                kept.replace(bid)?;
+                top.insert(at.min(top.len()), kept);
+                Ok::<(), Error>(())
+            })?;
         }
         Ok(())
     }
 
     fn on_timer(&mut self, _: Timer<'_, u64>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
         for (above, bid) in self.top.get().into_iter().flatten().enumerate() {
-            let Last { auction, bidder, price, channel, url, date_time, extra } = Rows::<Last<'static>>::read(bid)?;
+            let Last { auction, bidder, price, channel, url, date_time, extra } =
+                Rows::<Last<'static>>::read(&bid.bid)?;
             let rank_number = above as u64 + 1;
             out.emit_at(date_time, (), Ranked { auction, bidder, price, channel, url, date_time, extra, rank_number });
         }

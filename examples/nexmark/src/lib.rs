@@ -18,8 +18,8 @@ pub mod prices;
 pub mod row;
 pub mod sessions;
 pub mod side_input;
-pub mod windows;
 pub mod statistics;
+pub mod windows;
 pub mod winning;
 
 wasmill_sdk::operators! {

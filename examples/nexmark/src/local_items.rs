@@ -5,7 +5,7 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     event::Events,
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
 /// A person, or an item that the person sells; the person's number is the key.
@@ -36,17 +36,19 @@ pub struct Seller<'a> {
     date_time: i64,
     /// Of the others the text is empty: that they have come is all there is to know.
     is_local: bool,
-    name: &'a str,
-    city: &'a str,
-    state: &'a str,
+    #[serde(borrow)]
+    name: Str<'a>,
+    city: Str<'a>,
+    state: Str<'a>,
 }
 
 /// Query 3: an item and who sells it.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct LocalItem<'a> {
-    name: &'a str,
-    city: &'a str,
-    state: &'a str,
+    #[serde(borrow)]
+    name: Str<'a>,
+    city: Str<'a>,
+    state: Str<'a>,
     id: u64,
 }
 
@@ -61,8 +63,8 @@ pub fn sellers(event: Record<'_, (), Events>, out: &mut Output<u64, Rows<Side<'s
         }
     } else if let Some(person) = event.value.person()? {
         // The generator writes them in lower case, the public query in capitals.
-        let is_local = ["or", "id", "ca"].iter().any(|state| person.state.eq_ignore_ascii_case(state));
-        let text = |text| if is_local { text } else { "" };
+        let is_local = [b"or", b"id", b"ca"].iter().any(|state| person.state.0.eq_ignore_ascii_case(*state));
+        let text = |text| if is_local { text } else { Str::default() };
         let (name, city, state) = (text(person.name), text(person.city), text(person.state));
         out.emit(person.id, Side::Person(Seller { date_time: person.date_time, is_local, name, city, state }));
     }

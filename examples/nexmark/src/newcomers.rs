@@ -5,7 +5,7 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     event::Events,
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
     windows::{SIZE, is_open, start_of},
 };
 
@@ -15,7 +15,8 @@ pub struct Deed<'a> {
     id: u64,
     starttime: i64,
     /// Came, by this name.
-    name: Option<&'a str>,
+    #[serde(borrow)]
+    name: Option<Str<'a>>,
     /// Put something up for auction.
     sells: bool,
 }
@@ -24,7 +25,8 @@ pub struct Deed<'a> {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct NewSeller<'a> {
     id: u64,
-    name: &'a str,
+    #[serde(borrow)]
+    name: Str<'a>,
     starttime: i64,
 }
 

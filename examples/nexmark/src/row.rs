@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use wasmill_sdk::{
     Codec, Error,
     codec::{ByRow, CodecError, Format, StateValue},
@@ -18,6 +18,34 @@ pub trait Row: 'static {
 
     /// The same row, borrowing for less long.
     fn shorten<'a>(fields: &'a Self::Fields<'_>) -> Self::Fields<'a>;
+}
+
+/// Text that is passed on: not verified to be UTF-8 before it is written for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Str<'a>(pub &'a [u8]);
+
+impl<'a> From<&'a str> for Str<'a> {
+    fn from(text: &'a str) -> Str<'a> {
+        Str(text.as_bytes())
+    }
+}
+
+impl Serialize for Str<'_> {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(self.0);
+        }
+        let text = std::str::from_utf8(self.0).map_err(|_| ser::Error::custom("a text is not UTF-8"))?;
+        serializer.serialize_str(text)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Str)
+    }
 }
 
 /// Implements [`Row`] for structs: `rows!(Passed<'a>, Count)`.
@@ -63,9 +91,15 @@ impl postcard::ser_flavors::Flavor for Tail<'_> {
         Ok(())
     }
 
+    /// Numbers are a few bytes: in WebAssembly, a call of `memcpy` costs more than they do.
     #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        if bytes.len() > 10 {
+            self.0.extend_from_slice(bytes);
+        } else {
+            self.0.reserve(bytes.len());
+            bytes.iter().for_each(|&byte| self.0.push(byte));
+        }
         Ok(())
     }
 

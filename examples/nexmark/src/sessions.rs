@@ -1,5 +1,7 @@
 //! Queries 11 and 12: how many bids each bidder made in a session, and in 10 seconds of processing time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use wasmill_sdk::prelude::*;
 
@@ -20,61 +22,32 @@ pub struct Activity {
 rows!(Activity);
 
 /// Query 11: counts bids in sessions, which end 10 seconds after their last bid.
-#[derive(States)]
-pub struct BidderSessions {
-    /// First bid, last bid and number of bids of the sessions that may still grow.
-    open: ValueState<Postcard<Vec<(i64, i64, u64)>>>,
-}
+pub struct BidderSessions;
 
 #[operator(shared)]
-impl KeyedOperator for BidderSessions {
+impl WindowOperator for BidderSessions {
     type Key = u64;
     type Value = ();
+    type Accumulator = u64;
     type Output = Output<(), Rows<Activity>>;
 
-    fn open(setup: &mut Setup) -> Result<Self> {
-        setup.event_timers();
-        Ok(BidderSessions { open: setup.value_state("open") })
+    fn open(_: &mut Setup) -> Result<(Self, Windows)> {
+        Ok((BidderSessions, Windows::session(Duration::from_secs(10))))
     }
 
-    fn process(&mut self, bid: Record<'_, u64, ()>, call: &mut KeyedCall<'_>, _: &mut Self::Output) -> Result<()> {
-        let at = time_of(&bid)?;
-        if at + SIZE - 1 <= call.watermark() {
-            return Ok(());
-        }
-        let (last, is_grown) = self.open.update(|open| {
-            let mut session = (at, at, 1);
-            let before = open.iter().map(|(_, last, _)| *last).max();
-            open.retain(|other| {
-                let apart = other.0 - session.1 >= SIZE || session.0 - other.1 >= SIZE;
-                if !apart {
-                    session = (session.0.min(other.0), session.1.max(other.1), session.2 + other.2);
-                }
-                apart
-            });
-            open.push(session);
-            (session.1, before.is_none_or(|before| session.1 != before))
-        });
-        if is_grown {
-            call.register_event_timer(last + SIZE - 1, 0);
-        }
+    fn add(&mut self, _: &Record<'_, u64, ()>, bid_count: &mut u64) -> Result<()> {
+        *bid_count += 1;
         Ok(())
     }
 
-    fn on_timer(&mut self, timer: Timer<'_, u64>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
-        let is_empty = self.open.update(|open| {
-            open.retain(|&(starttime, last, bid_count)| {
-                let is_open = last + SIZE - 1 > timer.time();
-                if !is_open {
-                    out.emit((), Activity { bidder: timer.key(), bid_count, starttime, endtime: last + SIZE });
-                }
-                is_open
-            });
-            open.is_empty()
-        });
-        if is_empty {
-            self.open.clear();
-        }
+    fn merge(&mut self, bid_count: &mut u64, other: &u64) -> Result<()> {
+        *bid_count += other;
+        Ok(())
+    }
+
+    fn emit(&mut self, bidder: u64, window: Window, bid_count: &u64, out: &mut Self::Output) -> Result<()> {
+        let Window { start: starttime, end: endtime, .. } = window;
+        out.emit((), Activity { bidder, bid_count: *bid_count, starttime, endtime });
         Ok(())
     }
 }

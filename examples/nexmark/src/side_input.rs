@@ -5,7 +5,7 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     event::Events,
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
 /// A bid; its auction is the key.
@@ -23,7 +23,8 @@ pub struct Enriched<'a> {
     bidder: u64,
     price: u64,
     date_time: i64,
-    value: &'a str,
+    #[serde(borrow)]
+    value: Str<'a>,
 }
 
 /// A row of the side input: a record of CSV.
@@ -60,7 +61,7 @@ impl SideInput {
     fn look_up(&self, auction: u64, bid: Made, out: &mut Output<(), Rows<Enriched<'static>>>) {
         if let Some(value) = self.values.get(auction % ENTRIES) {
             let Made { bidder, price, date_time } = bid;
-            out.emit_at(date_time, (), Enriched { auction, bidder, price, date_time, value });
+            out.emit_at(date_time, (), Enriched { auction, bidder, price, date_time, value: value.into() });
         }
     }
 }

@@ -12,8 +12,7 @@ use wasmill_sdk::{Codec, prelude::*};
 use crate::{
     calendar::{DAY, Day, Minute},
     event::Events,
-    row::{Rows, at_row, rows},
-    windows::is_open,
+    row::{Rows, Str, at_row, rows},
 };
 
 /// The `config` table of [`Participants`].
@@ -46,7 +45,8 @@ pub struct News {
 /// Queries 15 and 16: a day, of all bids or of a channel.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Statistics<'a> {
-    channel: &'a str,
+    #[serde(borrow)]
+    channel: Str<'a>,
     day: Day,
     minute: Minute,
     total_bids: u64,
@@ -116,8 +116,8 @@ pub fn rank(price: u64) -> u8 {
 const BIDDER: u8 = 0;
 /// The same.
 const AUCTION: u8 = 1;
-/// Where in a key the day begins, after the kind and the number. After it comes the channel.
-const DAY_AT: usize = 9;
+/// Where in a key the channel begins, after the kind, the number and the day.
+const CHANNEL_AT: usize = 17;
 /// The bit of a participant that was not seen that day at all; below it there is one for each rank.
 const NEW: u8 = 8;
 /// How many channels the bids of a batch are counted of at a time.
@@ -132,15 +132,14 @@ pub struct Participants {
 /// The bids of a day and a channel in a batch.
 struct Counted<'a> {
     day: Day,
-    channel: &'a str,
+    channel: Str<'a>,
     at: i64,
     news: News,
 }
 
 impl Counted<'_> {
     fn emit(&self, counts: &mut Batch) {
-        let key = [&self.day.0.to_le_bytes(), self.channel.as_bytes()].concat();
-        counts.push(self.at, Some(&key), Some(&Rows::<News>::pack(&self.news)));
+        counts.push(self.at, Some(self.channel.0), Some(&Rows::<News>::pack(&self.news)));
     }
 }
 
@@ -163,16 +162,16 @@ impl BatchOperator for Participants {
             let bid = event.map_err(Error::from).and_then(|event| event.bid()).map_err(|error| at_row(error, row))?;
             let Some(bid) = bid else { continue };
             let (day, rank) = (Day::of(bid.date_time), rank(bid.price));
-            let channel = if let By::Channel = self.by { bid.channel } else { "" };
+            let channel = if let By::Channel = self.by { bid.channel } else { Str::default() };
             for (kind, number) in [(BIDDER, bid.bidder), (AUCTION, bid.auction)] {
                 key.clear();
                 key.push(kind);
                 key.extend_from_slice(&number.to_le_bytes());
                 key.extend_from_slice(&day.0.to_le_bytes());
-                key.extend_from_slice(channel.as_bytes());
+                key.extend_from_slice(channel.0);
                 parts.push(bid.date_time, Some(&key), Some(&u32::from(rank).to_le_bytes()));
             }
-            let hash = channel.bytes().fold(day.0 as usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+            let hash = channel.0.iter().fold(day.0 as usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(*byte));
             let slot = &mut slots[hash % SLOTS];
             let other = slot.take_if(|counted| (counted.day, counted.channel) != (day, channel));
             if let Some(other) = other {
@@ -192,7 +191,7 @@ impl BatchOperator for Participants {
     }
 }
 
-/// Tells what is new of a bidder or an auction that day, keyed by day and channel. It forgets it when the day is over.
+/// Tells what is new of a bidder or an auction that day, keyed by channel. It forgets it when the day is over.
 #[derive(States)]
 pub struct DistinctParticipants {
     seen: ValueState<u32>,
@@ -210,12 +209,7 @@ impl KeyedOperator for DistinctParticipants {
         Ok(DistinctParticipants { seen })
     }
 
-    fn process(
-        &mut self,
-        record: Record<'_, Bytes, u32>,
-        _: &mut KeyedCall<'_>,
-        out: &mut Self::Output,
-    ) -> Result<()> {
+    fn process(&mut self, record: Record<'_, Bytes, u32>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
         let seen = self.seen.get().unwrap_or(0);
         let now = seen | 1 << record.value.min(2) | u32::from(NEW);
         if now != seen {
@@ -223,83 +217,78 @@ impl KeyedOperator for DistinctParticipants {
             let new = (now & !seen) as u8;
             let is_auction = record.key.first() == Some(&AUCTION);
             let (bidder, auction) = if is_auction { (0, new) } else { (new, 0) };
-            out.emit(record.key.get(DAY_AT..).unwrap_or_default(), News { bidder, auction, ..News::default() });
+            out.emit(record.key.get(CHANNEL_AT..).unwrap_or_default(), News { bidder, auction, ..News::default() });
         }
         Ok(())
     }
 }
+
+/// Of a day the last minute; bids, bidders and auctions, each by rank and in all.
+pub type Sums = (Minute, [[u64; 4]; 3]);
 
 /// Adds up what is new, and tells it at the end of the day.
-#[derive(States)]
-pub struct DailyStatistics {
-    /// The last minute; bids, bidders and auctions, each by rank and in all.
-    sums: ValueState<Postcard<(Minute, [[u64; 4]; 3])>>,
-}
-
-/// The day and the channel of a key.
-fn day_and_channel(key: &[u8]) -> Result<(Day, &str)> {
-    let (day, channel) = key.split_first_chunk().ok_or_else(|| Error::record("its key does not begin with a day"))?;
-    Ok((Day(i64::from_le_bytes(*day)), std::str::from_utf8(channel)?))
-}
+pub struct DailyStatistics;
 
 #[operator(shared)]
-impl KeyedOperator for DailyStatistics {
+impl WindowOperator for DailyStatistics {
     type Key = Bytes;
     type Value = Rows<News>;
+    type Accumulator = Postcard<Sums>;
     type Output = Output<(), Rows<Statistics<'static>>>;
 
-    fn open(setup: &mut Setup) -> Result<Self> {
-        setup.event_timers();
-        Ok(DailyStatistics { sums: setup.value_state("sums") })
+    fn open(_: &mut Setup) -> Result<(Self, Windows)> {
+        Ok((DailyStatistics, Windows::tumbling(Duration::from_hours(24))))
     }
 
-    fn process(
+    fn add(
         &mut self,
-        record: Record<'_, Bytes, Rows<News>>,
-        call: &mut KeyedCall<'_>,
-        _: &mut Self::Output,
+        record: &Record<'_, Bytes, Rows<News>>,
+        (last, [bids, bidders, auctions]): &mut Sums,
     ) -> Result<()> {
-        let (day, _) = day_and_channel(record.key)?;
-        if is_open(day.end(), call, self.sums.get().is_none()) {
-            let News { minute, bids: new_bids, bidder, auction } = record.value;
-            self.sums.update(|(last, [bids, bidders, auctions])| {
-                *last = (*last).max(minute);
-                for rank in 0..3 {
-                    bids[rank] += new_bids[rank];
-                    bids[3] += new_bids[rank];
-                }
-                for rank in 0..4 {
-                    bidders[rank] += u64::from(bidder >> rank & 1);
-                    auctions[rank] += u64::from(auction >> rank & 1);
-                }
-            });
+        let News { minute, bids: new_bids, bidder, auction } = record.value;
+        *last = (*last).max(minute);
+        for rank in 0..3 {
+            bids[rank] += new_bids[rank];
+            bids[3] += new_bids[rank];
+        }
+        for rank in 0..4 {
+            bidders[rank] += u64::from(bidder >> rank & 1);
+            auctions[rank] += u64::from(auction >> rank & 1);
         }
         Ok(())
     }
 
-    fn on_timer(&mut self, timer: Timer<'_, Bytes>, _: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
-        if let Some(&(minute, [bids, bidders, auctions])) = self.sums.get() {
-            let (day, channel) = day_and_channel(timer.key())?;
-            let statistics = Statistics {
-                channel,
-                day,
-                minute,
-                total_bids: bids[3],
-                rank1_bids: bids[0],
-                rank2_bids: bids[1],
-                rank3_bids: bids[2],
-                total_bidders: bidders[3],
-                rank1_bidders: bidders[0],
-                rank2_bidders: bidders[1],
-                rank3_bidders: bidders[2],
-                total_auctions: auctions[3],
-                rank1_auctions: auctions[0],
-                rank2_auctions: auctions[1],
-                rank3_auctions: auctions[2],
-            };
-            out.emit((), statistics);
-        }
-        self.sums.clear();
+    fn merge(&mut self, (last, sums): &mut Sums, (other_last, other): &Sums) -> Result<()> {
+        *last = (*last).max(*other_last);
+        sums.as_flattened_mut().iter_mut().zip(other.as_flattened()).for_each(|(sum, of_other)| *sum += of_other);
+        Ok(())
+    }
+
+    fn emit(
+        &mut self,
+        channel: &[u8],
+        window: Window,
+        &(minute, [bids, bidders, auctions]): &Sums,
+        out: &mut Self::Output,
+    ) -> Result<()> {
+        let statistics = Statistics {
+            channel: Str(channel),
+            day: Day::of(window.start),
+            minute,
+            total_bids: bids[3],
+            rank1_bids: bids[0],
+            rank2_bids: bids[1],
+            rank3_bids: bids[2],
+            total_bidders: bidders[3],
+            rank1_bidders: bidders[0],
+            rank2_bidders: bidders[1],
+            rank3_bidders: bidders[2],
+            total_auctions: auctions[3],
+            rank1_auctions: auctions[0],
+            rank2_auctions: auctions[1],
+            rank3_auctions: auctions[2],
+        };
+        out.emit((), statistics);
         Ok(())
     }
 }

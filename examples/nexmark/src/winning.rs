@@ -5,60 +5,59 @@ use wasmill_sdk::prelude::*;
 
 use crate::{
     event::{Auction, Bid, Events},
-    row::{Rows, rows},
+    row::{Rows, Str, rows},
 };
 
-/// An auction, or a bid for it; the auction's number is the key.
+/// An auction, or a bid for it; the auction's number is the key. Text, and what only query 9 tells, is empty or 0 where it is not
+/// asked for.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Offer<'a> {
-    /// A bid.
-    Bid(#[serde(borrow)] Made<'a>),
+    /// A bid, and its padding.
+    Bid(Made, #[serde(borrow)] Str<'a>),
     /// The auction.
-    Auction(#[serde(borrow)] Offered<'a>),
+    Auction(Offered, #[serde(borrow)] Texts<'a>),
 }
 
 impl Default for Offer<'_> {
     fn default() -> Self {
-        Offer::Bid(Made::default())
+        Offer::Bid(Made::default(), Str::default())
     }
 }
 
-/// A bid. Text is empty where it is not asked for.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Made<'a> {
+/// A bid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Made {
     bidder: u64,
     price: u64,
     date_time: i64,
-    extra: &'a str,
 }
 
-impl Made<'_> {
-    /// Whether it wins over `other`: the higher price, then the earlier bid, then what tells bids apart at all.
-    fn beats(&self, other: &Made<'_>) -> bool {
-        let rank = |bid: &Made<'_>| (u64::MAX - bid.price, bid.date_time, bid.bidder);
-        (rank(self), self.extra) < (rank(other), other.extra)
-    }
-}
-
-/// An auction. Text, and what only query 9 tells, is empty or 0 where it is not asked for.
+/// An auction.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Offered<'a> {
-    item_name: &'a str,
-    description: &'a str,
+pub struct Offered {
     initial_bid: u64,
     reserve: u64,
     date_time: i64,
     expires: i64,
     seller: u64,
     category: u64,
-    extra: &'a str,
 }
 
-impl Offered<'_> {
-    /// Whether a bid was made while the auction was open, both ends included.
-    fn takes(&self, bid: &Made<'_>) -> bool {
-        (self.date_time..=self.expires).contains(&bid.date_time)
-    }
+/// The text of an auction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts<'a> {
+    #[serde(borrow)]
+    item_name: Str<'a>,
+    description: Str<'a>,
+    extra: Str<'a>,
+}
+
+/// A bid that came before its auction.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Early<'a> {
+    bid: Made,
+    #[serde(borrow)]
+    extra: Str<'a>,
 }
 
 /// Query 9: an auction that closed and the bid that won it.
@@ -66,8 +65,9 @@ impl Offered<'_> {
 pub struct Won<'a> {
     /// The auction.
     pub id: u64,
-    item_name: &'a str,
-    description: &'a str,
+    #[serde(borrow)]
+    item_name: Str<'a>,
+    description: Str<'a>,
     initial_bid: u64,
     reserve: u64,
     date_time: i64,
@@ -77,16 +77,16 @@ pub struct Won<'a> {
     pub seller: u64,
     /// The item's category.
     pub category: u64,
-    extra: &'a str,
+    extra: Str<'a>,
     auction: u64,
     bidder: u64,
     /// What was paid, cents.
     pub price: u64,
     bid_date_time: i64,
-    bid_extra: &'a str,
+    bid_extra: Str<'a>,
 }
 
-rows!(Offer<'a>, Made<'a>, Offered<'a>, Won<'a>);
+rows!(Offer<'a>, Texts<'a>, Early<'a>, Won<'a>);
 
 /// The `config` table of [`Offers`].
 #[derive(Debug, Deserialize)]
@@ -120,27 +120,18 @@ impl RecordOperator for Offers {
     }
 
     fn process(&mut self, event: Record<'_, (), Events>, _: &mut Call<'_>, out: &mut Self::Output) -> Result<()> {
-        let text = |text| if self.all { text } else { "" };
-        if !self.all && let Some(bid) = event.value.bid_numbers()? {
-            let made = Made { bidder: bid.bidder, price: bid.price, date_time: bid.date_time, extra: "" };
-            out.emit(bid.auction, Offer::Bid(made));
+        if !self.all
+            && let Some(bid) = event.value.bid_numbers()?
+        {
+            let made = Made { bidder: bid.bidder, price: bid.price, date_time: bid.date_time };
+            out.emit(bid.auction, Offer::Bid(made, Str::default()));
         } else if let Some(Bid { auction, bidder, price, date_time, extra, .. }) = event.value.bid()? {
-            out.emit(auction, Offer::Bid(Made { bidder, price, date_time, extra }));
+            out.emit(auction, Offer::Bid(Made { bidder, price, date_time }, extra));
         } else if let Some(auction) = event.value.auction()? {
-            let Auction { id, initial_bid, reserve, date_time, expires, seller, category, .. } = auction;
-            let (item_name, description) = (text(auction.item_name), text(auction.description));
-            let offered = Offered {
-                item_name,
-                description,
-                initial_bid,
-                reserve,
-                date_time,
-                expires,
-                seller,
-                category,
-                extra: text(auction.extra),
-            };
-            out.emit(id, Offer::Auction(offered));
+            let Auction { id, item_name, description, initial_bid, reserve, date_time, expires, .. } = auction;
+            let Auction { seller, category, extra, .. } = auction;
+            let texts = if self.all { Texts { item_name, description, extra } } else { Texts::default() };
+            out.emit(id, Offer::Auction(Offered { initial_bid, reserve, date_time, expires, seller, category }, texts));
         }
         Ok(())
     }
@@ -167,19 +158,41 @@ const CLOSES: u64 = 0;
 /// Timers: an auction that would take an early bid would have come by now.
 const EARLY: u64 = 1;
 
+/// An open auction, and the best bid so far.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Open {
+    auction: Offered,
+    best: Option<Made>,
+}
+
 /// Keeps each open auction with the best bid so far, and bids that came before their auction.
 #[derive(States)]
 pub struct WinningBids {
     key: Key,
-    open: ValueState<Rows<Offered<'static>>>,
-    best: ValueState<Rows<Made<'static>>>,
-    early: ListState<Rows<Made<'static>>>,
+    open: ValueState<Postcard<Open>>,
+    /// Where there is any.
+    texts: ValueState<Rows<Texts<'static>>>,
+    /// The best bid's, where there is any.
+    extra: ValueState<Bytes>,
+    early: ListState<Rows<Early<'static>>>,
 }
 
 impl WinningBids {
-    fn bid(&mut self, bid: &Made<'_>) {
-        if self.best.get().is_none_or(|best| bid.beats(&best)) {
-            self.best.set(Rows::<Made<'static>>::pack(bid));
+    /// Takes a bid for an open auction: it wins with the higher price, then as the earlier one, then by what tells bids apart at
+    /// all, the bidder and the padding. Both ends of the time in which an auction is open belong to it.
+    #[inline]
+    fn bid(&mut self, open: &Open, bid: Made, extra: Str<'_>) {
+        let rank = |bid: &Made| (u64::MAX - bid.price, bid.date_time, bid.bidder);
+        let wins = open.best.is_none_or(|best| {
+            rank(&bid) < rank(&best) || bid == best && extra.0 < self.extra.get().unwrap_or_default()
+        });
+        if wins && (open.auction.date_time..=open.auction.expires).contains(&bid.date_time) {
+            self.open.set(Open { best: Some(bid), ..*open });
+            if !extra.0.is_empty() {
+                self.extra.set(extra.0.to_vec());
+            } else if self.extra.get().is_some() {
+                self.extra.clear();
+            }
         }
     }
 }
@@ -193,8 +206,8 @@ impl KeyedOperator for WinningBids {
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
         let Config { key } = setup.config()?;
-        let (open, best) = (setup.value_state("open"), setup.value_state("best"));
-        Ok(WinningBids { key, open, best, early: setup.list_state("early") })
+        let (open, texts, extra) = (setup.value_state("open"), setup.value_state("texts"), setup.value_state("extra"));
+        Ok(WinningBids { key, open, texts, extra, early: setup.list_state("early") })
     }
 
     fn process(
@@ -204,71 +217,65 @@ impl KeyedOperator for WinningBids {
         _: &mut Self::Output,
     ) -> Result<()> {
         match record.value {
-            Offer::Auction(auction) => {
-                let early: Vec<Vec<u8>> = self
-                    .early
-                    .get(call)?
-                    .map(|bid| bid.map(|bid| Rows::<Made<'static>>::pack(&bid)))
-                    .collect::<Result<_>>()?;
-                for bid in &early {
-                    let bid = Rows::<Made<'static>>::read(bid)?;
-                    if auction.takes(&bid) {
-                        self.bid(&bid);
-                    }
-                }
-                if !early.is_empty() {
-                    self.early.clear();
-                }
-                self.open.set(Rows::<Offered<'static>>::pack(&auction));
-                call.register_event_timer(auction.expires, CLOSES);
-            }
-            Offer::Bid(bid) => match self.open.get() {
-                Some(auction) if auction.takes(&bid) => self.bid(&bid),
-                Some(_) => {}
+            Offer::Bid(bid, extra) => match self.open.get().copied() {
+                Some(open) => self.bid(&open, bid, extra),
                 // Its auction began before it, or it is not for that auction: once the watermark is there, none can come.
                 None if bid.date_time > call.watermark() => {
-                    self.early.append(bid)?;
+                    self.early.append(Early { bid, extra })?;
                     call.register_event_timer(bid.date_time, EARLY);
                 }
                 None => {}
             },
+            Offer::Auction(auction, texts) => {
+                self.open.set(Open { auction, best: None });
+                if texts != Texts::default() {
+                    self.texts.set(Rows::<Texts<'static>>::pack(&texts));
+                }
+                call.register_event_timer(auction.expires, CLOSES);
+                let early = packed(self.early.get(call)?)?;
+                for bid in &early {
+                    let Early { bid, extra } = Rows::<Early<'static>>::read(bid)?;
+                    let open = self.open.get().copied().unwrap_or_default();
+                    self.bid(&open, bid, extra);
+                }
+                if !early.is_empty() {
+                    self.early.clear();
+                }
+            }
         }
         Ok(())
     }
 
     fn on_timer(&mut self, timer: Timer<'_, u64>, call: &mut KeyedCall<'_>, out: &mut Self::Output) -> Result<()> {
         if timer.tag() == EARLY {
-            let mut rest = Vec::new();
-            for bid in self.early.get(call)? {
-                let bid = bid?;
-                if bid.date_time > timer.time() {
-                    rest.push(Rows::<Made<'static>>::pack(&bid));
-                }
-            }
+            let early = packed(self.early.get(call)?)?;
             self.early.clear();
-            for bid in &rest {
-                self.early.append(Rows::<Made<'static>>::read(bid)?)?;
+            for bid in &early {
+                let bid = Rows::<Early<'static>>::read(bid)?;
+                if bid.bid.date_time > timer.time() {
+                    self.early.append(bid)?;
+                }
             }
             return Ok(());
         }
-        if let (Some(auction), Some(bid)) = (self.open.get(), self.best.get()) {
-            let id = timer.key();
+        if let Some(&Open { auction, best: Some(bid) }) = self.open.get() {
+            let (id, texts) = (timer.key(), self.texts.get().unwrap_or_default());
             let won = Won {
                 id,
-                item_name: auction.item_name,
-                description: auction.description,
+                item_name: texts.item_name,
+                description: texts.description,
                 initial_bid: auction.initial_bid,
                 reserve: auction.reserve,
                 date_time: auction.date_time,
                 expires: auction.expires,
                 seller: auction.seller,
                 category: auction.category,
-                extra: auction.extra,
+                extra: texts.extra,
                 auction: id,
                 bidder: bid.bidder,
                 price: bid.price,
                 bid_date_time: bid.date_time,
-                bid_extra: bid.extra,
+                bid_extra: Str(self.extra.get().unwrap_or_default()),
             };
             let key = match self.key {
                 Key::Auction => id,
@@ -278,7 +285,13 @@ impl KeyedOperator for WinningBids {
             out.emit(key, won);
         }
         self.open.clear();
-        self.best.clear();
+        self.texts.clear();
+        self.extra.clear();
         Ok(())
     }
+}
+
+/// The bids of a list that is about to be changed.
+fn packed<'a>(early: impl Iterator<Item = Result<Early<'a>>>) -> Result<Vec<Vec<u8>>> {
+    early.map(|bid| bid.map(|bid| Rows::<Early<'static>>::pack(&bid))).collect()
 }

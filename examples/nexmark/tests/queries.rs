@@ -44,9 +44,7 @@ fn check(query: &str, events: &[Event], mut expected: Vec<Value>) {
 #[test]
 fn q0_to_q2_take_bids_one_by_one() {
     let events = [person(0, 1, "OR"), bid(1, 123, 8, 1_000), auction(2, 124, 1, 10, 99), bid(3, 124, 9, 7)];
-    let row = |auction, bidder, price: Value, at: i64| {
-        json!({ "auction": auction, "bidder": bidder, "price": price, "date_time": START + at, "extra": "x" })
-    };
+    let row = |auction, bidder, price: Value, at: i64| json!({ "auction": auction, "bidder": bidder, "price": price, "date_time": START + at, "extra": "x" });
     check("q0", &events, vec![row(123, 8, json!(1_000), 1), row(124, 9, json!(7), 3)]);
     check("q1", &events, vec![row(123, 8, json!(908.0), 1), row(124, 9, json!(6.356), 3)]);
     check("q2", &events, vec![json!({ "auction": 123, "price": 1_000 })]);
@@ -71,9 +69,9 @@ fn q3_joins_in_any_order() {
 fn q9_finds_the_winning_bids() {
     let events = [
         auction(1_000, 100, 1, 10, 5_000),
-        bid(500, 100, 1, 999),   // before it begins
-        bid(1_000, 100, 2, 10),  // at the beginning
-        bid(5_000, 100, 9, 40),  // at the end: as high as that of 8 then, and wins by nothing but its number
+        bid(500, 100, 1, 999),  // before it begins
+        bid(1_000, 100, 2, 10), // at the beginning
+        bid(5_000, 100, 9, 40), // at the end: as high as that of 8 then, and wins by nothing but its number
         bid(5_000, 100, 8, 40),
         bid(4_000, 100, 3, 30),
         bid(5_001, 100, 4, 999), // after it has closed
@@ -101,9 +99,7 @@ fn q10_tells_the_partition() {
 fn q13_waits_for_the_side_input() {
     let events = [bid(0, 10_007, 1, 5), bid(1, 8, 1, 6), bid(5_000, 7, 1, 9)];
     let side = [json!({ "key": "7", "value": "seven" }), json!({ "key": "9", "value": "nine" })];
-    let row = |auction, price, at: i64| {
-        json!({ "auction": auction, "bidder": 1, "price": price, "date_time": START + at, "value": "seven" })
-    };
+    let row = |auction, price, at: i64| json!({ "auction": auction, "bidder": 1, "price": price, "date_time": START + at, "value": "seven" });
     assert_eq!(always("q13", &events, &side), [row(10_007, 5, 0), row(7, 9, 5_000)]);
 }
 
@@ -156,7 +152,8 @@ fn q18_keeps_the_last_bids() {
 #[test]
 fn q19_keeps_the_ten_highest_bids() {
     // Twelve bids: prices 1, 1, 2, 2, ... 6, 6; the two of price 1 are left out.
-    let events: Vec<Event> = (0..12).map(|i| bid(i, 1, 100 + i as u64, 1 + i as u64 / 2)).chain([bid(0, 2, 1, 1)]).collect();
+    let events: Vec<Event> =
+        (0..12).map(|i| bid(i, 1, 100 + i as u64, 1 + i as u64 / 2)).chain([bid(0, 2, 1, 1)]).collect();
     let told = always("q19", &events, &[]);
     let mut ranks: Vec<(u64, u64, u64, u64)> = told
         .iter()
@@ -164,8 +161,17 @@ fn q19_keeps_the_ten_highest_bids() {
         .collect();
     ranks.sort_unstable();
     let expected = [
-        (1, 1, 6, 110), (1, 2, 6, 111), (1, 3, 5, 108), (1, 4, 5, 109), (1, 5, 4, 106),
-        (1, 6, 4, 107), (1, 7, 3, 104), (1, 8, 3, 105), (1, 9, 2, 102), (1, 10, 2, 103), (2, 1, 1, 1),
+        (1, 1, 6, 110),
+        (1, 2, 6, 111),
+        (1, 3, 5, 108),
+        (1, 4, 5, 109),
+        (1, 5, 4, 106),
+        (1, 6, 4, 107),
+        (1, 7, 3, 104),
+        (1, 8, 3, 105),
+        (1, 9, 2, 102),
+        (1, 10, 2, 103),
+        (2, 1, 1, 1),
     ];
     assert_eq!(ranks, expected);
 }
@@ -204,9 +210,7 @@ fn q21_and_q22_take_pages_apart() {
         with("channel-8", "channel_id=&channel_id=2"),
         with("channel-9", "https://h/a/item.htm?channel_id=2"),
     ];
-    let row = |channel: &str, id: &str| {
-        json!({ "auction": 1, "bidder": 2, "price": 3, "channel": channel, "channel_id": id })
-    };
+    let row = |channel: &str, id: &str| json!({ "auction": 1, "bidder": 2, "price": 3, "channel": channel, "channel_id": id });
     check("q21", &events, vec![row("Google", "1"), row("channel-7", "77"), row("channel-8", "")]);
     let row = |channel: &str, dirs: [Option<&str>; 3]| {
         let [dir1, dir2, dir3] = dirs;
@@ -224,7 +228,8 @@ fn q21_and_q22_take_pages_apart() {
 #[test]
 fn q4_and_q6_average_what_auctions_closed_at() {
     // Auctions of seller 1 close at 10, 20, ... 120 seconds with price 100, 200, ... 1200; that of seller 2 has no bid in time.
-    let mut events = vec![auction(0, 50, 2, 11, 1_000), bid(1_001, 50, 3, 7), auction(0, 51, 2, 11, 9_000), bid(2, 51, 3, 8)];
+    let mut events =
+        vec![auction(0, 50, 2, 11, 1_000), bid(1_001, 50, 3, 7), auction(0, 51, 2, 11, 9_000), bid(2, 51, 3, 8)];
     for i in 1..=12 {
         events.push(auction(0, 100 + i, 1, 10 + i % 2, 10_000 * i as i64));
         events.push(bid(10 * i as i64, 100 + i, 7, 100 * i));
@@ -248,17 +253,25 @@ fn q5_finds_hot_items() {
     // Windows end at 2 (1: 1), 4 (1: 1), 6 (2: 2), 8 (2: 2), 10 (1: 2, 2: 2), 12 (2: 2), 14 (2: 2), 16 (1: 1), 18 (1: 1).
     let row = |auction, num| json!({ "auction": auction, "num": num });
     let expected = vec![
-        row(1, 1), row(1, 1), row(2, 2), row(2, 2), row(1, 2), row(2, 2), row(2, 2), row(2, 2), row(1, 1), row(1, 1),
+        row(1, 1),
+        row(1, 1),
+        row(2, 2),
+        row(2, 2),
+        row(1, 2),
+        row(2, 2),
+        row(2, 2),
+        row(2, 2),
+        row(1, 1),
+        row(1, 1),
     ];
     check("q5", &events, expected);
 }
 
 #[test]
 fn q7_finds_the_highest_bids() {
-    let events = [bid(0, 1, 1, 10), bid(5_000, 2, 2, 30), bid(9_999, 3, 3, 30), bid(10_000, 4, 4, 30), bid(25_000, 5, 5, 1)];
-    let row = |auction: u64, price, at: i64| {
-        json!({ "auction": auction, "bidder": auction, "price": price, "date_time": START + at, "extra": "x" })
-    };
+    let events =
+        [bid(0, 1, 1, 10), bid(5_000, 2, 2, 30), bid(9_999, 3, 3, 30), bid(10_000, 4, 4, 30), bid(25_000, 5, 5, 1)];
+    let row = |auction: u64, price, at: i64| json!({ "auction": auction, "bidder": auction, "price": price, "date_time": START + at, "extra": "x" });
     check("q7", &events, vec![row(2, 30, 5_000), row(3, 30, 9_999), row(4, 30, 10_000), row(5, 1, 25_000)]);
 }
 
@@ -281,10 +294,9 @@ fn q8_finds_new_sellers() {
 #[test]
 fn q11_counts_bids_in_sessions() {
     // 0, 9.999 and 19.998 are one session; 30 is another. 40 s after START by bidder 2.
-    let events = [bid(0, 1, 1, 1), bid(9_999, 2, 1, 1), bid(19_998, 3, 1, 1), bid(30_000, 4, 1, 1), bid(40_000, 4, 2, 1)];
-    let row = |bidder, count, from: i64, to: i64| {
-        json!({ "bidder": bidder, "bid_count": count, "starttime": START + from, "endtime": START + to })
-    };
+    let events =
+        [bid(0, 1, 1, 1), bid(9_999, 2, 1, 1), bid(19_998, 3, 1, 1), bid(30_000, 4, 1, 1), bid(40_000, 4, 2, 1)];
+    let row = |bidder, count, from: i64, to: i64| json!({ "bidder": bidder, "bid_count": count, "starttime": START + from, "endtime": START + to });
     let expected = vec![row(1, 3, 0, 29_998), row(1, 1, 30_000, 40_000), row(2, 1, 40_000, 50_000)];
     check("q11", &events, expected);
 }
@@ -309,10 +321,9 @@ fn q12_counts_bids_in_windows_of_processing_time() {
 #[test]
 fn q12_goes_by_a_clock_that_is_injected() {
     let events = [bid(0, 1, 1, 1), bid(9_999, 2, 1, 1), bid(10_000, 2, 1, 1), bid(5_000, 2, 2, 1)];
-    let row = |bidder, count, from: i64| {
-        json!({ "bidder": bidder, "bid_count": count, "starttime": START + from, "endtime": START + from + 10_000 })
-    };
-    let mut rows = always_with("q12", |job| job["operator"]["counts"]["config"]["clock"] = json!("event"), &events, &[]);
+    let row = |bidder, count, from: i64| json!({ "bidder": bidder, "bid_count": count, "starttime": START + from, "endtime": START + from + 10_000 });
+    let mut rows =
+        always_with("q12", |job| job["operator"]["counts"]["config"]["clock"] = json!("event"), &events, &[]);
     rows.sort_by_key(|row| (row["bidder"].as_u64(), row["starttime"].as_i64()));
     assert_eq!(rows, [row(1, 2, 0), row(1, 1, 10_000), row(2, 1, 0)]);
 }
@@ -333,7 +344,9 @@ fn q15_and_q16_tell_bidders_and_auctions_apart() {
     ];
     let numbers = |row: Value, numbers: [u64; 12]| {
         let Value::Object(mut row) = row else { unreachable!() };
-        let names = ["bids", "bidders", "auctions"].iter().flat_map(|of| ["total", "rank1", "rank2", "rank3"].map(|rank| format!("{rank}_{of}")));
+        let names = ["bids", "bidders", "auctions"]
+            .iter()
+            .flat_map(|of| ["total", "rank1", "rank2", "rank3"].map(|rank| format!("{rank}_{of}")));
         row.extend(names.zip(numbers.map(Value::from)));
         Value::Object(row)
     };

@@ -1,6 +1,6 @@
 //! Write Wasmill operators in Rust.
 //!
-//! An operator is a function, or a type that implements one of four traits, with [`#[operator]`](macro@operator) on it. It
+//! An operator is a function, or a type that implements one of a few traits, with [`#[operator]`](macro@operator) on it. It
 //! is compiled to a component with `cargo build --release --target wasm32-wasip2` and named in a job file.
 //!
 //! ```
@@ -28,6 +28,8 @@
 //! | a function | a record | none | maps, filters, splits |
 //! | [`RecordOperator`] | a record | none | the same with configuration or metrics |
 //! | [`KeyedOperator`] | a record | of its key | counts, sessions, deduplication |
+//! | [`WindowOperator`] | a record | a window's accumulator | aggregates of [windows](window): tumbling, sliding, sessions |
+//! | [`ProcessWindowOperator`] | all rows of a window | kept for it | medians, and what else needs all rows |
 //! | [`KeyedBroadcastOperator`] | a record of either input | of its key, and a map that the other input changes | rules, lookups |
 //! | [`BatchOperator`] | a batch of columns | in bulk | several inputs and outputs, no copy at all |
 //!
@@ -51,6 +53,7 @@
 //! - `operator`: the shapes, and what runs them; `instance`: the exports; `export`: the component; [`native`]: without one.
 //! - [`codec`], [`mod@column`], [`batch`], `record`: reading. `output`: writing.
 //! - [`state`]: the cache and the kinds of state; [`migration`]: state of older versions; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
+//! - [`window`]: windows over state and timers.
 //! - [`backend`]: the seam below; [`testing`]: a backend in memory, and a harness.
 
 pub mod backend;

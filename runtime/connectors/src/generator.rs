@@ -1,15 +1,8 @@
 //! Makes rows up: the same ones for the same seed, at any parallelism.
 
-mod pace;
-mod split;
+use wasmill_core::{Batch, Codec, Source, SourceContext, SourceFactory, source::ConnectorError};
 
-use tokio::time::Instant;
-use wasmill_core::{
-    Batch, BoxFuture, Codec, Source, SourceContext, SourceFactory,
-    source::{BatchLimit, ConnectorError, SourceEvent},
-};
-
-use split::Split;
+use crate::numbered::{Made, Numbered};
 
 /// Rows numbered from 0: row i has the value i (u64) and the key `mix(i + seed * GOLDEN) / 2 modulo keys` (u64), where `mix` is
 /// the finaliser of splitmix64.
@@ -48,84 +41,30 @@ impl SourceFactory for GeneratorSource {
     }
 
     fn create(&self, context: SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
-        let (subtask, parallelism) = (context.place.subtask, context.parallelism);
-        let splits = match &context.restored {
-            None => vec![Split::first(subtask, parallelism)],
-            Some(restored) => {
-                let mine = restored.iter().skip(subtask as usize).step_by(parallelism.max(1) as usize);
-                mine.map(Split::restore).collect::<Result<_, _>>()?
-            }
-        };
-        Ok(Box::new(Generator { spec: self.clone(), splits, turn: 0, since: None }))
+        Numbered::create(self.clone(), self.count, self.rate, &context)
     }
 }
 
-struct Generator {
-    spec: GeneratorSource,
-    splits: Vec<Split>,
-    /// The split whose turn it is, where others could give as much.
-    turn: usize,
-    /// When the first row was made, where there is a rate.
-    since: Option<Instant>,
-}
+impl Made for GeneratorSource {
+    /// Key and value, their ends, and a timestamp.
+    const ROW_BYTES: usize = 32;
 
-/// Bytes of a row with key and value: the two, their ends, and a timestamp.
-const ROW_BYTES: usize = 32;
-
-impl Generator {
-    /// So many rows of a split, column by column: one loop a column.
-    fn rows(&mut self, split: usize, rows: usize) -> Batch {
-        let (first, step) = self.splits[split].take(rows);
+    /// Column by column: one loop a column.
+    fn rows(&mut self, first: u64, step: u64, rows: usize) -> Batch {
         let number = |i: usize| first + i as u64 * step;
         let ends: Vec<u32> = (1..=rows).map(|i| i as u32 * 8).collect();
         let mut batch = Batch { value_ends: ends.clone(), ..Batch::default() };
         batch.values = column(rows, number);
-        if self.spec.keys > 0 {
-            let (seed, keys) = (self.spec.seed.wrapping_mul(GOLDEN), self.spec.keys);
+        if self.keys > 0 {
+            let (seed, keys) = (self.seed.wrapping_mul(GOLDEN), self.keys);
             batch.keys = column(rows, |i| (mix(number(i).wrapping_add(seed)) >> 1) % keys);
             batch.key_ends = ends;
         }
-        if let Some((start, every)) = self.spec.event_time {
+        if let Some((start, every)) = self.event_time {
             batch.timestamps =
                 (0..rows).map(|i| start.saturating_add((number(i) as i64).saturating_mul(every))).collect();
         }
         batch
-    }
-}
-
-impl Source for Generator {
-    fn splits(&self) -> Vec<String> {
-        self.splits.iter().map(Split::id).collect()
-    }
-
-    fn position(&self, split: usize) -> Result<Vec<u8>, ConnectorError> {
-        self.splits.get(split).ok_or_else(|| crate::failed(format!("there is no split number {split}")))?.position()
-    }
-
-    fn pause(&mut self, split: usize, paused: bool) -> bool {
-        self.splits[split].paused = paused;
-        true
-    }
-
-    fn next(&mut self, limit: BatchLimit) -> BoxFuture<'_, Result<SourceEvent, ConnectorError>> {
-        Box::pin(async move {
-            let count = self.spec.count;
-            if let Some(split) = self.splits.iter().position(|split| !split.ended && split.left(count, 1) == 0) {
-                self.splits[split].ended = true;
-                return Ok(SourceEvent::SplitEnd { split });
-            }
-            let most = limit.rows.min((limit.bytes / ROW_BYTES).max(1));
-            let Some((split, allowed)) = self.due(most, limit.linger).await else {
-                let ended = self.splits.iter().all(|split| split.ended);
-                return Ok(if ended { SourceEvent::End } else { SourceEvent::Idle });
-            };
-            let rows = self.splits[split].left(count, allowed);
-            if rows == 0 {
-                return Ok(SourceEvent::Idle);
-            }
-            self.turn = (split + 1) % self.splits.len();
-            Ok(SourceEvent::Rows { split, batch: self.rows(split, rows) })
-        })
     }
 }
 
@@ -153,7 +92,12 @@ fn mix(z: u64) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use wasmill_core::{JobName, source::SplitState, time::SplitWatermarks};
+    use tokio::time::Instant;
+    use wasmill_core::{
+        JobName,
+        source::{BatchLimit, SourceEvent, SplitState},
+        time::SplitWatermarks,
+    };
 
     use super::*;
     use crate::replay::{self, Splits};

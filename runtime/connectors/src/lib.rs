@@ -14,6 +14,7 @@
 //! |---|---|---|---|
 //! | file | a range of a file, or a file | byte offset behind the last row, decompressed | dealt out by what is left to read |
 //! | generator | every n-th row, n being the parallelism at the first start | number of the next row | dealt out in turn |
+//! | nexmark | the same, of events | the same | the same |
 //! | standard input | one | none: no checkpoint before it ends | one subtask only |
 //!
 //! | sink | rows appear | how often |
@@ -26,7 +27,8 @@
 //! - [`mod@file`]: files in: `source` (which files, which subtask reads them), `split` (a split and its position), `open` (where
 //!   reading goes on). Files out: `sink` (settings, prepare, discard), `part` (the writing subtask), `commit`, `replaced` (an
 //!   earlier result), `names`, `folder` (the steps on the file system).
-//! - [`generator`]: `split` (a split and its position), `pace` (whose turn it is).
+//! - [`generator`], [`mod@nexmark`]: rows that are made up by their number; `numbered`: a source of such rows, `split` (a split and its
+//!   position), `pace` (whose turn it is).
 //! - [`stdin`], [`stdout`], [`discard`]: one file each.
 //! - `rows`: from lines, JSON and CSV to rows; `rows/records`, `lines`, `event_time`: parts of that.
 //! - `render`: from rows to lines.
@@ -37,6 +39,8 @@ pub mod event_time;
 pub mod file;
 pub mod generator;
 mod lines;
+pub mod nexmark;
+mod numbered;
 pub mod render;
 #[cfg(test)]
 mod replay;

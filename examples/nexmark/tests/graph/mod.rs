@@ -128,9 +128,9 @@ fn node(table: &Value, operators: &Map<String, Value>) -> Node {
                 (from, outputs.iter().position(|output| output.name == name).unwrap() as u32)
             }
         };
-        let at = input.get("as").map_or(0, |name| {
-            description.inputs.iter().position(|input| *name == input.name).unwrap() as u32
-        });
+        let at = input
+            .get("as")
+            .map_or(0, |name| description.inputs.iter().position(|input| *name == input.name).unwrap() as u32);
         let broadcast = input.get("exchange").is_some_and(|exchange| exchange == "broadcast");
         (from.to_string(), output, at, broadcast)
     };

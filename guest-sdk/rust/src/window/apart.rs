@@ -14,7 +14,7 @@ use super::{
     open::{OpenWindows, Opened},
     operator::GatheredOf,
     panes::{Grid, Taken, no_time},
-    trigger::{SetTimer, TriggerContext, TriggerResult, tag},
+    trigger::{SetTimer, TriggerContext, TriggerResult, tag, time_of_timer},
     windows::Kind,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     batch::NO_TIME,
     call::KeyedCall,
     codec::{Codec, StateValue},
-    error::Result,
+    error::{Error, Result},
     record::{Record, Timer},
     setup::Setup,
     state::{Slot, State, StateColumn, ValueState},
@@ -148,7 +148,8 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
                 let place = held.window.start;
                 opened.take(place);
             }
-            Ok::<_, crate::error::Error>(opened.is_empty())
+            opened.weigh();
+            Ok::<_, Error>(opened.is_empty())
         })?;
         if is_empty {
             state.clear();
@@ -171,32 +172,30 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
         if state.get().is_none() {
             return Ok(());
         }
-        let has_trigger = rules.trigger.is_some();
-        let is_its = |held: &Held<A>| match has_trigger {
-            true => tag(held.window) == timer.tag,
-            false => held.timer == Some(timer.time),
-        };
+        let time = time_of_timer(timer.domain, timer.time);
         let is_empty = state.update(|opened| {
-            let Some(held) = opened.iter_mut().find(|held| is_its(held)) else { return Ok(false) };
-            let is_own = held.timer == Some(timer.time) && timer.domain == rules.domain;
-            if is_own {
-                held.timer = None;
-            }
-            let result = rules.on_timer(held, timer.time, timer.domain, call);
-            let at = if rules.global { timer.time } else { held.window.last() };
-            rules.emit(held, result, at, operator, timer.key, out)?;
-            if is_own && timer.time >= rules.removal(held.window) {
-                rules.clear(held, call);
-                let place = held.window.start;
-                opened.take(place);
-            } else {
-                rules.set_timer_after(held, timer.time, call);
-                if held.is_idle() {
+            // One timer may be that of two sessions: of the end of one, and of the removal of the other.
+            while let Some(held) = opened.find(|held| rules.is_of(held, timer.domain, time, timer.tag)) {
+                let is_own = timer.domain == rules.domain && held.timer.take_if(|own| *own == time).is_some();
+                held.pending.retain(|pending| *pending != (timer.domain, time));
+                let result = rules.on_timer(held, time, timer.domain, call);
+                let at = if rules.global { time } else { held.window.last() };
+                rules.emit(held, result, at, operator, timer.key, out)?;
+                let is_removed = is_own && time >= rules.removal(held.window);
+                match is_removed {
+                    true => rules.clear(held, call),
+                    false => rules.set_timer_after(held, time, call),
+                }
+                if is_removed || held.is_idle() {
                     let place = held.window.start;
                     opened.take(place);
                 }
+                if rules.trigger.is_some() {
+                    break;
+                }
             }
-            Ok::<_, crate::error::Error>(opened.is_empty())
+            opened.weigh();
+            Ok::<_, Error>(opened.is_empty())
         })?;
         if is_empty {
             state.clear();
@@ -267,6 +266,15 @@ fn merge<O: WindowOperator>(
 }
 
 impl Rules {
+    /// Whether a timer is that of a window.
+    fn is_of<A: StateValue>(&self, held: &Held<A>, domain: TimeDomain, time: i64, timer: u64) -> bool {
+        let is_own = domain == self.domain && held.timer == Some(time);
+        match self.trigger {
+            None => is_own,
+            Some(_) => tag(held.window) == timer && (is_own || held.pending.contains(&(domain, time))),
+        }
+    }
+
     fn is_late(&self, window: Window, call: &KeyedCall<'_>) -> bool {
         self.domain == TimeDomain::EventTime && !self.global && self.removal(window) <= call.watermark()
     }
@@ -310,7 +318,6 @@ impl Rules {
         domain: TimeDomain,
         call: &mut KeyedCall<'_>,
     ) -> TriggerResult {
-        held.pending.retain(|pending| *pending != (domain, time));
         let result = self.ask(held, call, |trigger, window| match domain {
             TimeDomain::EventTime => trigger.on_event_time(time, window),
             TimeDomain::ProcessingTime => trigger.on_processing_time(time, window),

@@ -48,11 +48,13 @@ pub(crate) struct Opened<E> {
     pub(crate) newest: Option<E>,
     /// The others, in order.
     pub(crate) older: Vec<E>,
+    /// What all that they have gathered takes on the heap, roughly, in bytes.
+    heap: usize,
 }
 
 impl<E> Default for Opened<E> {
     fn default() -> Self {
-        Opened { armed: i64::MAX, newest: None, older: Vec::new() }
+        Opened { armed: i64::MAX, newest: None, older: Vec::new(), heap: 0 }
     }
 }
 
@@ -66,8 +68,16 @@ impl<E: Entry> Opened<E> {
         self.older.iter().chain(&self.newest)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
-        self.older.iter_mut().chain(&mut self.newest)
+    /// Those whose places are in a range, in order.
+    pub(crate) fn range(&self, places: std::ops::Range<i64>) -> impl Iterator<Item = &E> {
+        let older = &self.older[self.older.partition_point(|entry| entry.place() < places.start)..];
+        let newest = self.newest.iter().filter(move |newest| newest.place() >= places.start);
+        older.iter().chain(newest).take_while(move |entry| entry.place() < places.end)
+    }
+
+    /// The first that `is` wants.
+    pub(crate) fn find(&mut self, mut is: impl FnMut(&E) -> bool) -> Option<&mut E> {
+        self.older.iter_mut().chain(&mut self.newest).find(|entry| is(entry))
     }
 
     /// The one at `place`, which is made where there is none.
@@ -91,13 +101,11 @@ impl<E: Entry> Opened<E> {
         let Opened { newest, older, .. } = self;
         match newest {
             Some(first) if first.place() > place => {
-                // Most are the last but one.
-                let after = older.iter().rposition(|entry| entry.place() <= place).map_or(0, |at| at + 1);
-                if after > 0 && older[after - 1].place() == place {
-                    return &mut older[after - 1];
+                let at = older.partition_point(|entry| entry.place() < place);
+                if older.get(at).is_none_or(|entry| entry.place() != place) {
+                    older.insert(at, make());
                 }
-                older.insert(after, make());
-                &mut older[after]
+                &mut older[at]
             }
             _ => {
                 older.extend(newest.take());
@@ -106,13 +114,34 @@ impl<E: Entry> Opened<E> {
         }
     }
 
-    /// Drops those that `keep` does not want.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&E) -> bool) {
-        self.older.retain(&mut keep);
-        if self.newest.as_ref().is_some_and(|newest| !keep(newest)) {
-            self.newest = self.older.pop();
+    /// Drops those before `place`.
+    pub(crate) fn drop_before(&mut self, place: i64) {
+        let Opened { newest, older, .. } = self;
+        if newest.as_ref().is_some_and(|newest| newest.place() < place) {
+            older.clear();
+            *newest = None;
+        } else {
+            older.drain(..older.partition_point(|entry| entry.place() < place));
+        }
+        self.weigh();
+    }
+
+    /// Weighs all that was gathered.
+    pub(crate) fn weigh(&mut self) {
+        if Self::IS_WEIGHED {
+            self.heap = self.iter().filter_map(Entry::gathered).map(<E::Accumulator as StateValue>::weight).sum();
         }
     }
+
+    /// Changes what one of them has gathered, with `before` as it was.
+    #[inline]
+    pub(crate) fn weigh_change(&mut self, before: usize, after: usize) {
+        self.heap = (self.heap + after).saturating_sub(before);
+    }
+
+    /// Whether what was gathered may take memory on the heap, and is weighed at every change.
+    pub(crate) const IS_WEIGHED: bool =
+        std::mem::needs_drop::<Owned<E>>() && <E::Accumulator as StateValue>::WEIGHT_IS_CHEAP;
 
     /// Takes out the one at `place`.
     pub(crate) fn take(&mut self, place: i64) -> Option<E> {
@@ -157,6 +186,7 @@ impl<E: Entry> Codec for OpenWindows<E> {
             before = Some(entry.place());
             opened.older.extend(opened.newest.replace(entry));
         }
+        opened.weigh();
         match rest {
             [] => Ok(opened),
             _ => Err(CodecError::new(format_args!("{} bytes are left over after the windows", rest.len()))),
@@ -238,10 +268,87 @@ impl<E: Entry> StateValue for OpenWindows<E> {
 
     fn weight(opened: &Opened<E>) -> usize {
         let held = opened.older.capacity() * size_of::<E>();
-        if !std::mem::needs_drop::<Owned<E>>() {
-            return held;
+        if Opened::<E>::IS_WEIGHED || !std::mem::needs_drop::<Owned<E>>() {
+            return held + opened.heap;
         }
-        let gathered = opened.iter().filter_map(Entry::gathered);
-        held + gathered.map(<E::Accumulator as StateValue>::weight).sum::<usize>()
+        held + opened.iter().filter_map(Entry::gathered).map(<E::Accumulator as StateValue>::weight).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::Text;
+
+    #[derive(Debug)]
+    struct Named(i64, String);
+
+    impl Entry for Named {
+        type Accumulator = Text;
+
+        fn place(&self) -> i64 {
+            self.0
+        }
+
+        fn gathered(&self) -> Option<&String> {
+            Some(&self.1)
+        }
+
+        fn write(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+            write_number(out, self.0)?;
+            write_value::<Text>(&self.1, out)
+        }
+
+        fn read(bytes: &mut &[u8]) -> Result<Self, CodecError> {
+            Ok(Named(number(bytes)?, value::<Text>(bytes)?))
+        }
+    }
+
+    fn contents(opened: &Opened<Named>) -> Vec<(i64, String)> {
+        opened.iter().map(|entry| (entry.0, entry.1.clone())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn windows_are_kept_in_order(places in prop::collection::vec(-20i64..20, 0..30), removed in prop::collection::vec(-20i64..20, 0..10)) {
+            let (mut opened, mut expected) = (Opened::<Named>::default(), std::collections::BTreeMap::new());
+            for place in places {
+                opened.at(place, || Named(place, String::new())).1.push('x');
+                expected.entry(place).or_insert_with(String::new).push('x');
+                prop_assert_eq!(opened.recent(place).map(|entry| entry.0), Some(place).filter(|_| expected.range(place + 1..).count() < 2));
+            }
+            for place in removed {
+                prop_assert_eq!(opened.take(place).map(|entry| entry.1), expected.remove(&place));
+            }
+            prop_assert_eq!(contents(&opened), expected.clone().into_iter().collect::<Vec<_>>());
+            let range: Vec<i64> = opened.range(-5..7).map(|entry| entry.0).collect();
+            prop_assert_eq!(range, expected.range(-5..7).map(|(place, _)| *place).collect::<Vec<_>>());
+            let mut bytes = Vec::new();
+            OpenWindows::encode(&opened, &mut bytes).unwrap();
+            let back = OpenWindows::<Named>::decode(Some(&bytes)).unwrap();
+            prop_assert_eq!((contents(&back), back.armed), (contents(&opened), i64::MAX));
+            opened.drop_before(0);
+            expected.retain(|place, _| *place >= 0);
+            prop_assert_eq!((contents(&opened), opened.is_empty()), (expected.clone().into_iter().collect(), expected.is_empty()));
+        }
+
+        #[test]
+        fn any_bytes_are_windows_or_an_error(bytes: Vec<u8>, count in 0u8..4) {
+            let _ = OpenWindows::<Named>::decode(Some(&bytes));
+            let _ = OpenWindows::<Named>::decode(Some(&[&[count, 0], &bytes[..]].concat()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_windows_is_an_error() {
+        let error = |bytes: &[u8]| OpenWindows::<Named>::decode(Some(bytes)).unwrap_err().to_string();
+        let (one, other) = ([4, 1, 0, 0, 0, b'x'], [2, 0, 0, 0, 0]);
+        assert_eq!(error(&[]), "the windows end too early");
+        assert_eq!(error(&[&[1, 0], &one[..5]].concat()), "the windows end too early");
+        assert_eq!(error(&[&[0, 0], &one[..]].concat()), "6 bytes are left over after the windows");
+        assert_eq!(error(&[&[2, 0], &one[..], &other[..]].concat()), "windows are not in order");
+        assert_eq!(contents(&OpenWindows::decode(Some(&[&[2, 0], &other[..], &one[..]].concat())).unwrap()).len(), 2);
     }
 }

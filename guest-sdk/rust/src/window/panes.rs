@@ -11,6 +11,7 @@ use super::{
     Window, Windows,
     calendar::Calendar,
     open::{Entry, OpenWindows, Opened, number, value, write_number, write_value},
+    trigger::{SetTimer, time_of_timer},
     windows::Kind,
 };
 use crate::{
@@ -140,7 +141,7 @@ impl Grid {
     fn stand(&mut self, call: &KeyedCall<'_>) -> Stand {
         let now = match self.domain {
             TimeDomain::EventTime => call.watermark(),
-            // A window fires with its last millisecond, and takes what still comes in it.
+            // As long as the clock shows the last millisecond of a window, it has not fired.
             TimeDomain::ProcessingTime => call.processing_time().saturating_sub(1),
         };
         if now != self.stand.now { self.look(now) } else { self.stand }
@@ -197,15 +198,14 @@ impl Grid {
 
     /// Whether the pane belongs to no window.
     #[inline(always)]
-    fn is_between(&self, pane: i64) -> bool {
+    pub(crate) fn is_between(&self, pane: i64) -> bool {
         self.slide > self.size && pane.rem_euclid(self.slide) >= self.size
     }
 
     /// The panes of a window that are held, in order.
     fn panes_of<'a, A: StateValue>(&self, window: i64, opened: &'a Opened<Pane<A>>) -> impl Iterator<Item = &'a A::Owned> {
         let first = self.first_pane(window);
-        let panes = first..first.saturating_add(self.size);
-        opened.iter().filter(move |pane| panes.contains(&pane.number)).map(|pane| &pane.gathered)
+        opened.range(first..first.saturating_add(self.size)).map(|pane| &pane.gathered)
     }
 
     fn removal(&self, window: Window) -> i64 {
@@ -265,7 +265,7 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
             return Ok(Taken::Late);
         }
         // What most records need: nothing moves, and nothing is weighed.
-        if !std::mem::needs_drop::<A::Owned>()
+        if !Opened::<Pane<A>>::IS_WEIGHED
             && pane >= stand.unfired_pane
             && let Some(opened) = state.changed_mut()
             && pane >= opened.armed
@@ -278,7 +278,15 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
             if pane < opened.armed {
                 grid.arm(&stand, pane, opened, call);
             }
-            add(&mut opened.at(pane, || Pane { number: pane, gathered: A::Owned::default() }).gathered)
+            let gathered = &mut opened.at(pane, || Pane { number: pane, gathered: A::Owned::default() }).gathered;
+            if !Opened::<Pane<A>>::IS_WEIGHED {
+                return add(gathered);
+            }
+            let before = A::weight(gathered);
+            add(gathered)?;
+            let after = A::weight(gathered);
+            opened.weigh_change(before, after);
+            Ok(())
         })?;
         Ok(if pane < stand.unfired_pane { Taken::Again } else { Taken::Gathered })
     }
@@ -315,7 +323,7 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
     ) -> Result {
         let Panes { state, grid } = self;
         let Some(opened) = state.get() else { return Ok(()) };
-        let number = tag.cast_signed();
+        let (number, time) = (tag.cast_signed(), time_of_timer(grid.domain, time));
         let window = grid.window(number);
         let (fires, is_removed) = (time == window.last(), time == grid.removal(window));
         if fires && grid.panes_of(number, opened).next().is_some() {
@@ -323,8 +331,7 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
         }
         let is_empty = state.update(|opened| {
             if is_removed {
-                let next = grid.first_pane(number.saturating_add(1));
-                opened.retain(|pane| pane.number >= next);
+                opened.drop_before(grid.first_pane(number.saturating_add(1)));
             } else {
                 grid.register(grid.removal(window), number, call);
             }
@@ -356,7 +363,7 @@ impl Grid {
     /// The window has fired: the next one that has any records gets a timer.
     fn arm_after<A: StateValue>(&self, window: i64, opened: &mut Opened<Pane<A>>, call: &mut KeyedCall<'_>) {
         let next = window.saturating_add(1);
-        let pane = opened.iter().map(|pane| pane.number).find(|&pane| self.last_window(pane) >= next);
+        let pane = opened.range(self.first_pane(next)..i64::MAX).map(|pane| pane.number).next();
         opened.armed = i64::MAX;
         if let Some(pane) = pane {
             self.set_timer(self.first_window(pane).max(next), opened, call);
@@ -369,9 +376,6 @@ impl Grid {
     }
 
     fn register(&self, time: i64, window: i64, call: &mut KeyedCall<'_>) {
-        match self.domain {
-            TimeDomain::EventTime => call.register_event_timer(time, window.cast_unsigned()),
-            TimeDomain::ProcessingTime => call.register_processing_timer(time, window.cast_unsigned()),
-        }
+        call.set_timer(self.domain, time, window.cast_unsigned(), true);
     }
 }

@@ -265,3 +265,47 @@ impl<O: ProcessWindowOperator> WindowOperator for AllRows<O> {
         self.0.process(key, window, Rows::new(gathered), out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Text;
+
+    type Name = Option<Text>;
+
+    fn list(rows: &[(i64, Option<&str>)]) -> RowList {
+        let mut list = RowList::default();
+        rows.iter().for_each(|(time, name)| list.push::<Name>(*time, *name).unwrap());
+        list
+    }
+
+    fn read(list: &RowList) -> Vec<(Option<i64>, Option<&str>)> {
+        Rows::<Name>::new(list).map(|row| row.map(|row| (row.timestamp, row.value)).unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_come_in_the_order_of_time_however_they_came() {
+        let mut one = list(&[(3, Some("late")), (1, Some("b")), (1, None)]);
+        one.append(&list(&[(1, Some("a")), (NO_TIME, Some("")), (2, None)])).unwrap();
+        let expected = [
+            (None, Some("")),
+            (Some(1), None),
+            (Some(1), Some("a")),
+            (Some(1), Some("b")),
+            (Some(2), None),
+            (Some(3), Some("late")),
+        ];
+        assert_eq!(read(&one), expected);
+        let mut bytes = Vec::new();
+        RowLists::<Name>::encode(&one, &mut bytes).unwrap();
+        assert_eq!(read(&RowLists::<Name>::decode(Some(&bytes)).unwrap()), expected);
+    }
+
+    #[test]
+    fn what_is_no_list_of_rows_is_an_error() {
+        let error = |bytes: &[u8]| RowLists::<Name>::decode(Some(bytes)).unwrap_err().to_string();
+        assert_eq!(error(&[]), "the windows end too early");
+        assert_eq!(error(&[1, 0, 0, 9, b'x']), "the rows of a window end too early");
+        assert_eq!(error(&[0, 0]), "bytes are left over after the rows of a window");
+    }
+}

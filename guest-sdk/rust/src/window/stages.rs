@@ -198,7 +198,8 @@ impl<O: WindowOperator> PreAggregate<O> {
 
     fn add(&mut self, slot: usize, record: &Record<'_, O::Key, O::Value>) -> Result {
         let pane = self.grid.event_pane(record.timestamp)?;
-        let mut at = self.last[slot];
+        // Rows between windows are late or not by their own time: they stay apart.
+        let mut at = if self.grid.is_between(pane) { NONE } else { self.last[slot] };
         while at != NONE && self.groups[at].sum.pane != pane {
             at = self.groups[at].before;
         }

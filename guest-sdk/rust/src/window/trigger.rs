@@ -59,7 +59,7 @@ pub trait Trigger: Send + 'static {
         TriggerResult::Continue
     }
 
-    /// The clock has reached `time`, for which the trigger set a processing-time timer, or at which the window will be removed.
+    /// The clock is past `time`, for which the trigger set a processing-time timer, or at which the window will be removed.
     fn on_processing_time(&mut self, time: i64, window: &mut TriggerContext<'_>) -> TriggerResult {
         let _ = (time, window);
         TriggerResult::Continue
@@ -91,9 +91,18 @@ impl SetTimer for KeyedCall<'_> {
         match (domain, set) {
             (TimeDomain::EventTime, true) => self.register_event_timer(time, tag),
             (TimeDomain::EventTime, false) => self.delete_event_timer(time, tag),
-            (TimeDomain::ProcessingTime, true) => self.register_processing_timer(time, tag),
-            (TimeDomain::ProcessingTime, false) => self.delete_processing_timer(time, tag),
+            (TimeDomain::ProcessingTime, true) => self.register_processing_timer(time.saturating_add(1), tag),
+            (TimeDomain::ProcessingTime, false) => self.delete_processing_timer(time.saturating_add(1), tag),
         }
+    }
+}
+
+/// The time that a timer was set for with [`SetTimer`]. As long as the clock shows a time, records may come in it: so, as in
+/// Flink, a processing-time timer fires a millisecond later than it says.
+pub(crate) fn time_of_timer(domain: TimeDomain, time: i64) -> i64 {
+    match domain {
+        TimeDomain::ProcessingTime if time != i64::MAX => time - 1,
+        _ => time,
     }
 }
 
@@ -144,7 +153,7 @@ impl TriggerContext<'_> {
         self.timers.register(TimeDomain::EventTime, time);
     }
 
-    /// Asks for [`Trigger::on_processing_time`] when the clock reaches `time`.
+    /// Asks for [`Trigger::on_processing_time`] when the clock is past `time`.
     pub fn register_processing_timer(&mut self, time: i64) {
         self.timers.register(TimeDomain::ProcessingTime, time);
     }

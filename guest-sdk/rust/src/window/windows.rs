@@ -479,8 +479,8 @@ impl Windows {
         self
     }
 
-    /// Windows are of processing time: a record is in those of the moment at which it is processed, and they fire by the
-    /// clock. The time of the record is not looked at, none is late, and results depend on when records come. Windows that are
+    /// Windows are of processing time: a record is in those of the moment at which it is processed, and they fire when the clock
+    /// shows their end. The time of the record is not looked at, none is late, and results depend on when records come. Windows that are
     /// open when the input ends are not emitted.
     ///
     /// ```
@@ -520,7 +520,7 @@ impl Windows {
     /// harness.processing_time(1_000).unwrap();
     /// harness.push("a", (), 77).unwrap();
     /// harness.push("a", (), 20_000).unwrap();
-    /// harness.processing_time(9_999).unwrap();
+    /// harness.processing_time(10_000).unwrap();
     /// assert_eq!(harness.output(), [("a".to_string(), 2, Some(9_999))]);
     /// ```
     pub fn processing_time(mut self) -> Windows {

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::{Component, Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use wasmill_connectors::{
@@ -11,6 +12,7 @@ use wasmill_connectors::{
     event_time::{EventTime, TimeFormat},
     file::{Compression, FileSink, FileSource},
     generator::GeneratorSource,
+    nexmark::{EventFormat, NexmarkSource},
     render::LineFormat,
     rows::{Format, RowFormat},
     stdin::StdinSource,
@@ -20,7 +22,7 @@ use wasmill_core::{Codec, SinkFactory, SourceFactory, graph::NodeId};
 use wasmill_engine::{ExecutionMode, SourceSpec};
 
 use super::{
-    definition::{EVENT_TIME, GENERATED_TIME},
+    definition::{EVENT_TIME, GENERATED_TIME, NEXMARK_TIME},
     nodes::{Sink, Source},
     problem::Findings,
     read::Job,
@@ -60,10 +62,18 @@ impl Job {
         let mut connected = Connected::default();
         for (node, source) in self.sources.iter().enumerate() {
             let Some((factory, mut feed)) = self.source(source, findings) else { continue };
-            let definition = if source.connector == "generator" { &GENERATED_TIME } else { &EVENT_TIME };
+            let definition = match source.connector {
+                "generator" => &GENERATED_TIME,
+                "nexmark" => &NEXMARK_TIME,
+                _ => &EVENT_TIME,
+            };
             let time = source.section.section("event-time", definition);
-            let watermarks = Watermarks::read(&time, source.section.has("event-time"), findings);
-            feed.has_watermarks = source.section.has("event-time") && watermarks.are_any();
+            let disorder = match source.connector {
+                "nexmark" => Duration::from_millis(nexmark(&source.section).disorder()),
+                _ => Duration::ZERO,
+            };
+            let watermarks = Watermarks::read(&time, source.section.has("event-time"), disorder, findings);
+            feed.has_watermarks &= watermarks.are_any();
             if let Some(factory) = factory {
                 connected.sources.insert(node, watermarks.of(factory));
             }
@@ -91,6 +101,16 @@ impl Job {
             let (has_keys, key_hint) = (generator.keys > 0, Some("a number of `keys`"));
             let feed = Feed { key, value, has_keys, has_watermarks, bounded, key_hint };
             return Some((Some(Arc::new(generator)), feed));
+        }
+        if source.connector == "nexmark" {
+            let nexmark = nexmark(section);
+            if nexmark.shuffled % 953 == 0 {
+                let message = "events cannot be shuffled in groups of a multiple of 953";
+                findings.error(section.at("out-of-order-group"), message, "choose another number");
+            }
+            let ((key, value), bounded) = (nexmark.codecs(), section.has("events"));
+            let feed = Feed { key, value, has_keys: false, has_watermarks: true, bounded, key_hint: None };
+            return Some((Some(Arc::new(nexmark)), feed));
         }
         let format = row_format(section, findings);
         let (key, value) = format.codecs();
@@ -164,9 +184,10 @@ impl Job {
         if self.mode == ExecutionMode::Batch && !feed.bounded && source.connector != "stdin" {
             let id = quote(&source.place.id);
             let message = format!("{id} never ends, but in the mode `batch` results appear at the end");
-            let hint = match source.section.field("count") {
-                true => "add a `count` to it, or remove `mode`",
-                false => "read a source that ends, or remove `mode`",
+            let hint = match source.connector {
+                "generator" => "add a `count` to it, or remove `mode`",
+                "nexmark" => "add `events` to it, or remove `mode`",
+                _ => "read a source that ends, or remove `mode`",
             };
             findings.error(source.section.at("connector"), message, hint);
         }
@@ -202,6 +223,19 @@ impl Job {
                 findings.error(sink.section.at("path"), message, "give every sink a folder of its own");
             }
         }
+    }
+}
+
+/// The generator of Nexmark.
+fn nexmark(section: &Section) -> NexmarkSource {
+    let number = |key: &str| section.integer(key).and_then(|number| u64::try_from(number).ok());
+    NexmarkSource {
+        count: number("events"),
+        rate: number("rate"),
+        base_time: section.integer("base-time").unwrap_or_default(),
+        density: number("events-per-second").unwrap_or(1),
+        shuffled: number("out-of-order-group").unwrap_or(1),
+        format: if section.choice("format") == Some("json") { EventFormat::Json } else { EventFormat::Postcard },
     }
 }
 

@@ -6,7 +6,7 @@ mod tables;
 
 use std::time::Duration;
 
-pub use connectors::{EVENT_TIME, GENERATED_TIME, SINK, SOURCE};
+pub use connectors::{EVENT_TIME, GENERATED_TIME, NEXMARK_TIME, SINK, SOURCE};
 pub use state::{CHECKPOINT, RESTART, STATE};
 pub use tables::{ENGINE, INPUT, JOB, LIMITS, OPERATOR};
 
@@ -173,6 +173,7 @@ mod tests {
             &SOURCE,
             &EVENT_TIME,
             &GENERATED_TIME,
+            &NEXMARK_TIME,
             &OPERATOR,
             &INPUT,
             &SINK,

@@ -146,7 +146,12 @@ fn check_stdin(job: &Job, source: &Source, checkpoint: &Section, restart: &Secti
 
 /// Sinks that commit show nothing before a checkpoint, and a job that does not end has none by itself.
 fn check_endless(job: &Job, findings: &mut Findings) {
-    let endless = job.sources.iter().find(|source| source.connector == "generator" && !source.section.has("count"));
+    let made_up = |source: &&Source| match source.connector {
+        "generator" => !source.section.has("count"),
+        "nexmark" => !source.section.has("events"),
+        _ => false,
+    };
+    let endless = job.sources.iter().find(made_up);
     let sinks = job.sinks.iter().filter(|sink| sink.connector == "file");
     let sinks: Vec<&str> = sinks.map(|sink| sink.place.id.as_str()).collect();
     if let (Some(source), false) = (endless, sinks.is_empty()) {

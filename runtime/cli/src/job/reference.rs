@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     definition::{
-        CHECKPOINT, ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, OPERATOR, RESTART, SINK,
-        SOURCE, STATE, Table, UNLIMITED,
+        CHECKPOINT, ENGINE, EVENT_TIME, Field, GENERATED_TIME, INPUT, JOB, Kind, LIMITS, NEXMARK_TIME, OPERATOR,
+        RESTART, SINK, SOURCE, STATE, Table, UNLIMITED,
     },
     units::{show_duration, show_size},
 };
@@ -18,6 +18,7 @@ pub fn markdown() -> String {
         &SOURCE,
         &EVENT_TIME,
         &GENERATED_TIME,
+        &NEXMARK_TIME,
         &OPERATOR,
         &INPUT,
         &SINK,

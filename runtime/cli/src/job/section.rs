@@ -76,13 +76,6 @@ impl Section {
         self.settings.contains_key(key) || self.written.contains(&key)
     }
 
-    /// Whether such a table may have `key`.
-    pub(super) fn field(&self, key: &str) -> bool {
-        let tag = self.definition.variants.as_ref().and_then(|variants| self.choice(variants.tag));
-        let variant = tag.and_then(|tag| self.definition.variant(tag)).map_or(&[][..], |variant| variant.fields);
-        self.definition.fields.iter().chain(variant).any(|field| field.name == key)
-    }
-
     /// Where the value of `key` stands; the table where it is not there.
     pub(super) fn at(&self, key: &str) -> &At {
         self.get(key).map_or(&self.at, |setting| &setting.at)

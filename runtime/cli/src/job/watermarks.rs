@@ -16,10 +16,11 @@ pub(super) struct Watermarks {
 }
 
 impl Watermarks {
-    /// Those of an `event-time` table; `has` tells whether the source has one.
-    pub(super) fn read(time: &Section, has: bool, findings: &mut Findings) -> Watermarks {
+    /// Those of an `event-time` table; `has` tells whether the source has one. Rows are known to be out of order by `disorder`, if
+    /// the table does not say by how much.
+    pub(super) fn read(time: &Section, has: bool, disorder: Duration, findings: &mut Findings) -> Watermarks {
         let written = time.choice("watermarks").unwrap_or("bounded");
-        let bound = time.duration("max-out-of-orderness").unwrap_or_default();
+        let bound = time.duration("max-out-of-orderness").unwrap_or(disorder);
         let strategy = match written {
             "monotonic" => WatermarkStrategy::Monotonic,
             "from-record" => WatermarkStrategy::FromRecord,

@@ -33,7 +33,7 @@ impl Trigger for EventTimeTrigger {
     }
 }
 
-/// Fires when the clock reaches the window's last millisecond.
+/// Fires when the clock is past the window's last millisecond.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessingTimeTrigger;
 

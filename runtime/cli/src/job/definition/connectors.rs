@@ -29,6 +29,12 @@ pub static SOURCE: Table = Table {
                 fields: STDIN,
             },
             Variant { name: "generator", doc: "Makes rows up, the same ones for the same seed.", fields: GENERATOR },
+            Variant {
+                name: "nexmark",
+                doc: "Makes the events of the benchmark Nexmark up: persons, auctions and bids of an auction site, the same ones at any \
+                      parallelism. They have event time, and no keys.",
+                fields: NEXMARK,
+            },
         ],
     }),
 };
@@ -37,6 +43,7 @@ const SOURCE_CONNECTORS: &[Word] = &[
     word("file", "one file, several, or all that match a pattern"),
     word("stdin", "standard input"),
     word("generator", "rows made up"),
+    word("nexmark", "events of the benchmark Nexmark"),
 ];
 
 const FILE_SOURCE: &[Field] = &[
@@ -132,6 +139,38 @@ const GENERATOR: &[Field] = &[
     field("event-time", Kind::Table(&GENERATED_TIME), "The event time of rows. Without it they have none.", ""),
 ];
 
+const NEXMARK: &[Field] = &[
+    field("events", Kind::Integer(1, i64::MAX), "Events in all. Default: without end.", "1000000"),
+    field(
+        "rate",
+        Kind::Integer(1, 1_000_000_000),
+        "Events a second, of all subtasks together. Default: as fast as they are taken.",
+        "1000",
+    ),
+    field(
+        "base-time",
+        Kind::Integer(0, 253_402_300_799_999),
+        "Event time of the first event, milliseconds since the Unix epoch.",
+        "1700000000000",
+    )
+    .default("1436918400000"),
+    field("events-per-second", Kind::Integer(1, 1_000_000), "Events in a second of event time.", "100000").default("10000"),
+    field(
+        "out-of-order-group",
+        Kind::Integer(1, 1_000_000),
+        "Groups of so many events are shuffled, so that they are out of order; 1 leaves them in order. No multiple of 953.",
+        "1",
+    )
+    .default("1000"),
+    field("format", Kind::Choice(NEXMARK_FORMATS), "How events are written.", "\"json\"").default("postcard"),
+    field("event-time", Kind::Table(&NEXMARK_TIME), "How watermarks are made.", ""),
+];
+
+const NEXMARK_FORMATS: &[Word] = &[
+    word("postcard", "in serde's postcard format: the kind (0 person, 1 auction, 2 bid), then its fields"),
+    word("json", "as a JSON object, with a `kind`"),
+];
+
 /// Where a row's event time is.
 pub static EVENT_TIME: Table = Table {
     header: "[source.ID.event-time]",
@@ -184,6 +223,27 @@ pub static GENERATED_TIME: Table = Table {
         .default("1ms"),
         MADE_WATERMARKS,
         OUT_OF_ORDERNESS,
+        WATERMARK_ROWS,
+        IDLE_AFTER,
+        MAX_DRIFT,
+        ALIGNMENT_GROUP,
+    ],
+    variants: None,
+};
+
+/// The event time of events of Nexmark.
+pub static NEXMARK_TIME: Table = Table {
+    header: "[source.ID.event-time] of Nexmark",
+    doc: "How watermarks are made of the event time that events of Nexmark have.",
+    fields: &[
+        MADE_WATERMARKS,
+        field(
+            "max-out-of-orderness",
+            Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 86_400)),
+            "With the watermarks `bounded`: how far behind the highest event time so far an event may still come. Default: as far as \
+             the generator puts them out of order.",
+            "\"2s\"",
+        ),
         WATERMARK_ROWS,
         IDLE_AFTER,
         MAX_DRIFT,

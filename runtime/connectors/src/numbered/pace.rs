@@ -1,4 +1,4 @@
-//! Decides which split of a generator gives rows, and when.
+//! Decides which split gives rows, and when.
 //!
 //! A rate is one of the whole source; each split has an equal share of it, wherever it runs.
 
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Generator;
+use super::{Made, Numbered};
 
-impl Generator {
+impl<M: Made> Numbered<M> {
     /// The split to take rows of and how many may be taken now, at most `limit`; waits until there are some. `None` when all
     /// have ended or are left out.
     pub(super) async fn due(&mut self, limit: usize, linger: Duration) -> Option<(usize, usize)> {
-        let Some(rate) = self.spec.rate else {
+        let Some(rate) = self.rate else {
             return self.live().next().map(|split| (split, limit));
         };
         let since = *self.since.get_or_insert_with(Instant::now);

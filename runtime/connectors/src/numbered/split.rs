@@ -1,4 +1,4 @@
-//! Holds how far one split of a generator is.
+//! Holds how far one split is.
 
 use serde::{Deserialize, Serialize};
 use wasmill_core::source::{ConnectorError, SplitState};

@@ -1,0 +1,118 @@
+"""Answers the queries of Nexmark with DuckDB, over events in files: what Wasmill's answers are compared with.
+
+    python3 oracle.py 'events/part-*' --write ../expected/20000.json      # digests of the answers
+    python3 oracle.py 'events/part-*' --check ../expected/20000.json      # that they are still those
+    python3 oracle.py 'events/part-*' --compare q5=out/q5 --compare q7=out/q7
+
+Events are JSON Lines, as the source `nexmark` writes them with `format = "json"`. An answer is a set of rows: each as a JSON object
+with its members in alphabetical order and no spaces, sorted as text. Its digest is the SHA-256 of these lines.
+"""
+
+import argparse
+import collections
+import glob
+import hashlib
+import json
+import os
+import sys
+
+import duckdb
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+QUERIES = [f"q{number}" for number in range(23)]
+NUMBERS = ["id", "date_time", "initial_bid", "reserve", "expires", "seller", "category", "auction", "bidder", "price"]
+TEXTS = ["kind", "name", "email_address", "credit_card", "city", "state", "extra", "item_name", "description", "channel", "url"]
+# How often a row may differ before the rest is only counted.
+SHOWN = 3
+
+
+def sql(name):
+    with open(os.path.join(HERE, "queries", name + ".sql"), encoding="utf-8") as file:
+        return file.read()
+
+
+def database(events):
+    connection = duckdb.connect()
+    columns = {name: "BIGINT" for name in NUMBERS} | {name: "VARCHAR" for name in TEXTS}
+    connection.execute(
+        "create table event as select * from read_json($files, columns = $columns, format = 'newline_delimited')",
+        {"files": events, "columns": columns},
+    )
+    side = os.path.join(HERE, "..", "side-input.csv")
+    connection.execute(f"create view side as select * from read_csv('{side}', columns = {{'key': 'BIGINT', 'value': 'VARCHAR'}})")
+    connection.execute(sql("views"))
+    return connection
+
+
+def line(row):
+    """A row as text: exact decimals as the shortest number that means the same."""
+    plain = {name: value if isinstance(value, (int, str)) or value is None else float(value) for name, value in row.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def answer(connection, query):
+    cursor = connection.execute(sql(query))
+    names = [column[0] for column in cursor.description]
+    return sorted(line(dict(zip(names, row))) for row in cursor.fetchall())
+
+
+def digest(lines):
+    return {"rows": len(lines), "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
+
+
+def written(folder):
+    """What a file sink wrote."""
+    lines = []
+    for path in glob.glob(os.path.join(folder, "part-*")):
+        with open(path, encoding="utf-8") as file:
+            lines += [line(json.loads(text)) for text in file]
+    return sorted(lines)
+
+
+def compare(query, folder, expected):
+    expected, found = collections.Counter(expected), collections.Counter(written(folder))
+    missing, surplus = expected - found, found - expected
+    if not missing and not surplus:
+        print(f"{query}: the same {expected.total()} rows")
+        return True
+    print(f"{query}: {missing.total()} of {expected.total()} rows are missing, {surplus.total()} are there that should not be")
+    for what, rows in (("missing", missing), ("surplus", surplus)):
+        for text in sorted(rows)[:SHOWN]:
+            print(f"  {what}: {text}")
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("events", help="files with events; a pattern may be given")
+    parser.add_argument("--write", metavar="FILE", help="write the digest of every answer")
+    parser.add_argument("--check", metavar="FILE", help="compare digests with those in a file")
+    parser.add_argument("--compare", metavar="QUERY=FOLDER", action="append", default=[], help="compare what a sink wrote")
+    arguments = parser.parse_args()
+    files = sorted(glob.glob(arguments.events))
+    if not files:
+        sys.exit(f"no file is {arguments.events}")
+    connection = database(files)
+    good = True
+    for pair in arguments.compare:
+        query, folder = pair.split("=", 1)
+        good &= compare(query, folder, answer(connection, query))
+    if arguments.write or arguments.check:
+        digests = {query: digest(answer(connection, query)) for query in QUERIES}
+        if arguments.write:
+            with open(arguments.write, "w", encoding="utf-8") as file:
+                json.dump(digests, file, indent=1)
+                file.write("\n")
+        if arguments.check:
+            with open(arguments.check, encoding="utf-8") as file:
+                expected = json.load(file)
+            different = [query for query in QUERIES if expected.get(query) != digests[query]]
+            print(f"{len(QUERIES) - len(different)} of {len(QUERIES)} digests are as in {arguments.check}")
+            if different:
+                print("  others:", ", ".join(different))
+            good &= not different
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()

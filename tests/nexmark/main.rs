@@ -1,0 +1,82 @@
+//! The queries of Nexmark over 20,000 events out of order, at two parallelisms and crashed at every barrier, against the digests of
+//! what DuckDB answers (`examples/nexmark/oracle`).
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use wasmill_tests::{built, root, run, sorted_lines, wasmill};
+
+/// The events, as in `examples/nexmark/oracle/events.toml`.
+const EVENTS: [&str; 4] = [
+    "source.events.events=20000",
+    "source.events.base-time=1437004740000",
+    "source.events.events-per-second=200",
+    "source.events.out-of-order-group=500",
+];
+
+/// What a query's job is changed by.
+fn settings(query: &str) -> Vec<&'static str> {
+    let clock = (query == "q12").then_some("operator.counts.config.clock=event");
+    EVENTS.into_iter().chain(clock).flat_map(|set| ["--set", set]).collect()
+}
+
+fn job(query: &str) -> std::path::PathBuf {
+    built("examples/nexmark/nexmark-queries.wasm");
+    root().join("examples/nexmark/jobs").join(format!("{query}.toml"))
+}
+
+/// Number and digest of rows, each a JSON object with its members in alphabetical order, sorted as text.
+fn digest(folder: &Path) -> (u64, String) {
+    let canonical = |line: &String| {
+        let row: BTreeMap<String, Value> = serde_json::from_str(line).expect("a row is a JSON object");
+        serde_json::to_string(&row).expect("JSON can be written")
+    };
+    let mut rows: Vec<String> = sorted_lines(folder).iter().map(canonical).collect();
+    rows.sort();
+    let hash = Sha256::digest(rows.join("\n"));
+    (rows.len() as u64, hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn answers(query: &str) {
+    let expected: Value = serde_json::from_str(include_str!("../../examples/nexmark/expected/20000.json")).unwrap();
+    let expected = (expected[query]["rows"].as_u64().unwrap(), expected[query]["sha256"].as_str().unwrap().to_string());
+    assert!(expected.0 > 0, "a query without an answer proves nothing");
+    for parallelism in ["1", "2", "3"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = format!("sink.results.path={:?}", folder.path().join("out").display().to_string());
+        let mut command = wasmill();
+        command.arg("run").arg(job(query)).args(["--parallelism", parallelism, "--set", &out]).args(settings(query));
+        let ended = run(&mut command);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let found = digest(&folder.path().join("out"));
+        assert_eq!(
+            found, expected,
+            "{query} at parallelism {parallelism}: rows and digest differ from DuckDB's; \
+             `cargo xtask nexmark --check --queries {query}` shows the rows"
+        );
+    }
+}
+
+fn survives(query: &str) {
+    let mut command = wasmill();
+    command.arg("test").arg(job(query)).args(["--crash-every-barrier", "--rescale", "--seed", "1", "--json"]);
+    let ended = run(command.args(settings(query)));
+    assert_eq!(ended.code, 0, "{query}: {}{}", ended.stdout, ended.stderr);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("--json prints one JSON object");
+    assert!(report["crashes"].as_u64().is_some_and(|crashes| crashes >= 3), "{query} hardly crashed: {report}");
+}
+
+macro_rules! queries {
+    ($($query:ident),*) => {
+        $(
+            #[test]
+            fn $query() {
+                answers(stringify!($query));
+                survives(stringify!($query));
+            }
+        )*
+    };
+}
+
+queries!(q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, q10, q11, q12, q13, q14, q15, q16, q17, q18, q19, q20, q21, q22);

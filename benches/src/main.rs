@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod ends;
+mod nexmark;
 mod operators;
 mod plain;
 mod report;
@@ -46,6 +47,18 @@ struct Arguments {
     /// time to recover.
     #[arg(long, conflicts_with = "only")]
     checkpoints: bool,
+    /// Measure the queries of Nexmark: their results are dropped.
+    #[arg(long, conflicts_with_all = ["only", "checkpoints"])]
+    nexmark: bool,
+    /// With `--nexmark`: only these queries, as in `q5,q7`.
+    #[arg(long, value_delimiter = ',', requires = "nexmark")]
+    queries: Vec<String>,
+    /// With `--nexmark`: how many events.
+    #[arg(long, default_value_t = 2_000_000)]
+    events: u64,
+    /// Measure one query of Nexmark in this process. What the benchmark runs itself as.
+    #[arg(long, hide = true)]
+    nexmark_case: Option<String>,
     /// Measure one case of the checkpoints in this process. What the benchmark runs itself as.
     #[arg(long, hide = true)]
     checkpoint_case: Option<String>,
@@ -78,6 +91,13 @@ fn main() -> Result<()> {
     }
     if let Some(case) = &arguments.checkpoint_case {
         return checkpoints::one(case);
+    }
+    if let Some(case) = &arguments.nexmark_case {
+        return nexmark::one(case);
+    }
+    if arguments.nexmark {
+        let Arguments { queries, parallelism, repeats, events, json, .. } = &arguments;
+        return nexmark::all(queries, parallelism, *repeats, *events, *json);
     }
     if arguments.checkpoints {
         return checkpoints::all(&arguments.parallelism, arguments.repeats, arguments.scale, arguments.json);

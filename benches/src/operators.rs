@@ -5,7 +5,7 @@ mod native;
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
-use native::NativeOperator;
+pub(crate) use native::NativeOperator;
 use serde::{Deserialize, Serialize};
 use wasmill_core::{JobName, OperatorFactory};
 use wasmill_host::{ComponentOperator, Limits, OperatorSettings, Runtime, RuntimeOptions};
@@ -44,7 +44,7 @@ pub(crate) struct Operators {
 }
 
 /// How much state an instance may cache, as by default; the same for both variants.
-const STATE_CACHE_BYTES: u64 = 128 << 20;
+pub(crate) const STATE_CACHE_BYTES: u64 = 128 << 20;
 
 impl Operators {
     pub(crate) fn new(variant: Variant, job: JobName) -> Result<Operators> {
@@ -110,7 +110,7 @@ impl Operators {
         O::Runs: Send,
     {
         let Some(runtime) = &self.runtime else {
-            return Ok(Arc::new(NativeOperator::<O>::new(STATE_CACHE_BYTES).map_err(anyhow::Error::msg)?));
+            return Ok(Arc::new(NativeOperator::<O>::new(&config, STATE_CACHE_BYTES).map_err(anyhow::Error::msg)?));
         };
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(component);
         let component = runtime.load(&path).context("build the operators first: `cargo xtask guests`")?;

@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod nexmark;
 mod soak;
 mod test;
 mod tool;
@@ -35,6 +36,8 @@ enum Task {
     Guests,
     /// Crashes the example jobs many times over, at every parallelism, and compares their results with undisturbed runs.
     Soak(soak::Soak),
+    /// Measures the queries of Nexmark, or compares their answers with DuckDB's.
+    Nexmark(nexmark::Nexmark),
     /// Measures the engine with operators in WebAssembly and the same logic as native code, in one run.
     Bench {
         /// Passed to the benchmarks: `--help` lists them.
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
         Task::Lint => test::lint(),
         Task::Guests => guests::build().map(|_| ()),
         Task::Soak(soak) => soak::soak(&soak),
+        Task::Nexmark(arguments) => nexmark::nexmark(&arguments),
         Task::Bench { arguments } => bench::bench(&arguments),
     }
 }

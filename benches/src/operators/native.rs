@@ -11,7 +11,7 @@ use wasmill_core::{
     Batch, BoxFuture, CallTime, Codec, Description, KeyedState, Operator, OperatorContext, OperatorError,
     OperatorFactory,
     description::{Columns, InputDescription, OutputDescription, StateDescription, StateKind, StateScope},
-    state::{StateError, StateOperation},
+    state::{EntryKeys, MapPage, StateError, StateOperation},
     time::{TimeDomain, TimerBatch},
 };
 use wasmill_sdk::{
@@ -23,14 +23,16 @@ use wasmill_sdk::{
 /// Makes native instances of the operator `O`.
 pub(crate) struct NativeOperator<O> {
     description: Description,
+    config: String,
     state_cache_bytes: u64,
     operator: PhantomData<fn() -> O>,
 }
 
 impl<O: wasmill_sdk::Operator> NativeOperator<O> {
-    pub(crate) fn new(state_cache_bytes: u64) -> Result<NativeOperator<O>, String> {
-        let described = Instance::<O, Native>::describe("{}")?;
-        Ok(NativeOperator { description: described_as_core(described), state_cache_bytes, operator: PhantomData })
+    /// The operator with the `config` of a job file, one JSON object.
+    pub(crate) fn new(config: &str, state_cache_bytes: u64) -> Result<NativeOperator<O>, String> {
+        let description = described_as_core(Instance::<O, Native>::describe(config)?);
+        Ok(NativeOperator { description, config: config.to_string(), state_cache_bytes, operator: PhantomData })
     }
 }
 
@@ -56,7 +58,7 @@ where
             state_cache_bytes: self.state_cache_bytes,
             restored: context.restored,
             write_through: context.write_through,
-            config: "{}".to_string(),
+            config: self.config.clone(),
         };
         let emitted = Arc::new(Emitted::default());
         let backend = Native { context, emitted: emitted.clone(), failure: None };
@@ -112,11 +114,7 @@ impl Backend for Native {
     }
 
     fn get_many(&mut self, state: u32, entries: &backend::EntryKeys) -> backend::Values {
-        let entries = wasmill_core::state::EntryKeys {
-            key_ends: entries.key_ends.clone(),
-            keys: entries.keys.clone(),
-            ..Default::default()
-        };
+        let entries = entries_of(entries);
         let keyed: Arc<dyn KeyedState> = self.context.state.clone();
         let wasmill_core::state::Values { present, value_ends, values } = self.now(keyed.get_many(state, &entries));
         backend::Values { present, value_ends, values }
@@ -131,17 +129,20 @@ impl Backend for Native {
         };
         let writes = wasmill_core::state::Writes {
             operations: writes.operations.iter().map(operation).collect(),
-            entries: wasmill_core::state::EntryKeys {
-                key_ends: writes.entries.key_ends.clone(),
-                keys: writes.entries.keys.clone(),
-                ..Default::default()
-            },
+            entries: entries_of(&writes.entries),
             value_ends: writes.value_ends.clone(),
             values: writes.values.clone(),
-            expires: Vec::new(),
+            expires: writes.expires.clone(),
         };
         let keyed: Arc<dyn KeyedState> = self.context.state.clone();
         self.now(keyed.write_many(state, epoch, &writes));
+    }
+
+    fn scan(&mut self, state: u32, key: &[u8], from: &[u8], max_bytes: u32) -> backend::Page {
+        let keyed: Arc<dyn KeyedState> = self.context.state.clone();
+        let MapPage { map_key_ends, map_keys, value_ends, values, more } =
+            self.now(keyed.scan(state, key, from, max_bytes));
+        backend::Page { map_key_ends, map_keys, value_ends, values, more }
     }
 
     fn register(&mut self, domain: types::TimeDomain, timers: &wasmill_sdk::TimerBatch) {
@@ -151,6 +152,11 @@ impl Backend for Native {
     fn delete(&mut self, domain: types::TimeDomain, timers: &wasmill_sdk::TimerBatch) {
         self.context.timers.delete(domain_of(domain), &timers_of(timers));
     }
+}
+
+fn entries_of(entries: &backend::EntryKeys) -> EntryKeys {
+    let backend::EntryKeys { key_ends, keys, map_key_ends, map_keys } = entries.clone();
+    EntryKeys { key_ends, keys, map_key_ends, map_keys }
 }
 
 fn domain_of(domain: types::TimeDomain) -> TimeDomain {

@@ -142,7 +142,8 @@ mod tests {
             worst: sorted[1_002],
         };
         let (median, p90, p99, worst) = (0, 0, 0, 0);
-        let american = Statistics { of: "AA".to_string(), flights: 0, cancelled: 1, mean: 0.0, median, p90, p99, worst };
+        let american =
+            Statistics { of: "AA".to_string(), flights: 0, cancelled: 1, mean: 0.0, median, p90, p99, worst };
         assert_eq!(told, [american, united]);
     }
 }

@@ -99,7 +99,8 @@ mod tests {
         harness.watermark(minutes(70) - 1).unwrap();
         push(&mut harness, 22, 0);
         harness.finish().unwrap();
-        let told: Vec<_> = harness.output().into_iter().map(|(_, hour, _)| (hour.departures, hour.mean_delay)).collect();
+        let told: Vec<_> =
+            harness.output().into_iter().map(|(_, hour, _)| (hour.departures, hour.mean_delay)).collect();
         // 50 + 10 minutes is the next hour's; that hour is told in the end.
         assert_eq!(told, [(2, 6.5), (3, 6.0), (4, 4.5), (1, 10.0)]);
         let late = harness.side_output::<Text, Postcard<Flight>>("late");

@@ -10,6 +10,8 @@ pub mod report;
 pub mod rotations;
 pub mod sort;
 pub mod utc;
+pub mod weather;
+pub mod with_weather;
 
 wasmill_sdk::operators! {
     "departures" => departures::Departures,
@@ -19,4 +21,7 @@ wasmill_sdk::operators! {
     "sort" => sort::Sort,
     "delays" => delays::Delays,
     "report" => report::Report,
+    "flights-at-airports" => with_weather::flights_at_airports,
+    "weather-at-airports" => weather::weather_at_airports,
+    "with-weather" => with_weather::WithWeather,
 }

@@ -46,9 +46,8 @@ impl KeyedOperator for Report {
             let page = self.lines.scan(call, &cursor, 64 * 1024)?;
             for entry in page.iter() {
                 let (_, Statistics { of, flights, cancelled, mean, median, p90, p99, worst }) = entry?;
-                let line = format!(
-                    "{of:<8}{flights:>9}{cancelled:>11}{mean:>8.2}{median:>8}{p90:>6}{p99:>6}{worst:>7}"
-                );
+                let line =
+                    format!("{of:<8}{flights:>9}{cancelled:>11}{mean:>8.2}{median:>8}{p90:>6}{p99:>6}{worst:>7}");
                 out.emit((), &line);
             }
             next = page.next();

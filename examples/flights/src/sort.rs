@@ -97,7 +97,8 @@ mod tests {
         let mut harness = Harness::<Sort>::open("{}").unwrap();
         let mut all = Vec::new();
         for number in 0..20_011_u32 {
-            let flight = flight(["AA", "B6"][number as usize % 2], number % 100, i64::from(number) * 7919 % 20_011, Some(3));
+            let flight =
+                flight(["AA", "B6"][number as usize % 2], number % 100, i64::from(number) * 7919 % 20_011, Some(3));
             harness.push("all", &flight, flight.departed().unwrap()).unwrap();
             all.push(flight);
         }

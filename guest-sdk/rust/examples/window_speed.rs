@@ -1,6 +1,6 @@
-//! Measures a tumbling count without WebAssembly: `cargo run --release -p wasmill-sdk --example window_speed`.
+//! Measures counts in windows without WebAssembly: `cargo run --release -p wasmill-sdk --example window_speed`.
 //!
-//! Rows of 10,000 keys, up to 2 s out of order, a hundred to the millisecond, counted in windows of 10 s.
+//! Rows of 10,000 keys, up to 2 s out of order, a hundred to the millisecond: a row of each key in 100 ms.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::Deserialize;
 use wasmill_sdk::{native::*, prelude::*};
 
-/// Counts the rows of each key in windows of ten seconds.
+#[derive(Deserialize)]
+struct Config {
+    windows: String,
+}
+
+/// Counts the rows of each key in windows.
 struct Count;
 
 #[operator]
@@ -21,8 +27,18 @@ impl WindowOperator for Count {
     type Accumulator = u64;
     type Output = Output<u64, u64>;
 
-    fn open(_: &mut Setup) -> Result<(Self, Windows)> {
-        Ok((Count, Windows::tumbling(Duration::from_secs(10))))
+    fn open(setup: &mut Setup) -> Result<(Self, Windows)> {
+        let config: Config = setup.config()?;
+        let windows = match config.windows.as_str() {
+            "tumbling, 10 s" => Windows::tumbling(Duration::from_secs(10)),
+            "days of Berlin" => Windows::tumbling(Duration::from_hours(24)).zone("Europe/Berlin"),
+            "sliding, 10 s by 2 s" => Windows::sliding(Duration::from_secs(10), Duration::from_secs(2)),
+            "sliding, 60 s by 1 s" => Windows::sliding(Duration::from_mins(1), Duration::from_secs(1)),
+            "session, 200 ms" => Windows::session(Duration::from_millis(200)),
+            "session, 1 s" => Windows::session(Duration::from_secs(1)),
+            _ => Windows::count(100),
+        };
+        Ok((Count, windows))
     }
 
     fn add(&mut self, _: &Record<'_, u64, ()>, count: &mut u64) -> Result<()> {
@@ -54,7 +70,6 @@ impl Emit for Nowhere {
 #[derive(Default)]
 struct Timers {
     due: BTreeMap<i64, TimerBatch>,
-    registered: usize,
 }
 
 impl Backend for Timers {
@@ -69,7 +84,6 @@ impl Backend for Timers {
     fn write_many(&mut self, _: u32, _: u64, _: &Writes) {}
 
     fn register(&mut self, _: TimeDomain, timers: &TimerBatch) {
-        self.registered += timers.times.len();
         for (row, (&time, &tag)) in timers.times.iter().zip(&timers.tags).enumerate() {
             let key = timers.key_column().get(row).unwrap_or_default();
             self.due.entry(time).or_default().push(time, key, tag);
@@ -94,11 +108,11 @@ fn batch(first: u64) -> Batch {
     batch
 }
 
-fn main() -> Result<()> {
-    let mut context = context("job", "count", "{}");
+fn measure(windows: &str) -> Result<()> {
+    let mut context = context("job", "count", &format!("{{\"windows\": \"{windows}\"}}"));
     context.state_cache_bytes = 64 << 20;
     let mut instance = Instance::<Count, Timers>::open(context, Timers::default())?;
-    let (mut records, mut fired, mut windows) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut records, mut timers, mut count) = (Duration::ZERO, Duration::ZERO, 0);
     for first in (0..ROWS).step_by(BATCH as usize) {
         let watermark = (first / 100) as i64;
         let time = CallTime { watermark, processing_time: 0 };
@@ -107,16 +121,27 @@ fn main() -> Result<()> {
         instance.process(time, 0, batch)?;
         records += begin.elapsed();
         while let Some(due) = instance.backend().due.first_entry().filter(|due| *due.key() <= watermark) {
-            let timers = due.remove();
-            windows += timers.times.len();
+            let due = due.remove();
+            count += due.times.len();
             let begin = Instant::now();
-            instance.on_timers(time, TimeDomain::EventTime, timers)?;
-            fired += begin.elapsed();
+            instance.on_timers(time, TimeDomain::EventTime, due)?;
+            timers += begin.elapsed();
         }
     }
-    let registered = instance.backend().registered;
-    println!("{:.1} ns a record", records.as_nanos() as f64 / ROWS as f64);
-    println!("{:.1} ns a window that fires, of {windows}", fired.as_nanos() as f64 / windows as f64);
-    println!("{registered} timers registered");
+    let each = timers.as_nanos() as f64 / count.max(1) as f64;
+    println!("{windows}: {:.1} ns a record, {count} timers of {each:.0} ns", records.as_nanos() as f64 / ROWS as f64);
     Ok(())
+}
+
+fn main() -> Result<()> {
+    let kinds = [
+        "tumbling, 10 s",
+        "days of Berlin",
+        "sliding, 10 s by 2 s",
+        "sliding, 60 s by 1 s",
+        "session, 200 ms",
+        "session, 1 s",
+        "count, 100",
+    ];
+    kinds.into_iter().try_for_each(measure)
 }

@@ -96,7 +96,6 @@ pub use state::{
     Aggregate, AggregatingState, BroadcastState, Cursor, ListState, MapKey, MapState, ReducingState, States, Ttl,
     ValueState,
 };
-pub use window::{ProcessWindowOperator, Trigger, Window, WindowOperator, Windows};
 /// Exports several operators, each with `#[operator(shared)]`, from one component: once in a crate.
 ///
 /// The key `operator` in the `config` of a job file chooses one; the operator itself does not see that key. A pipeline's operators built
@@ -132,3 +131,4 @@ pub use window::{ProcessWindowOperator, Trigger, Window, WindowOperator, Windows
 /// ```
 pub use wasmill_sdk_macros::operators;
 pub use wasmill_sdk_macros::{States, operator};
+pub use window::{ProcessWindowOperator, Trigger, Window, WindowOperator, Windows};

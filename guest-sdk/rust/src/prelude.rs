@@ -3,8 +3,8 @@
 pub use crate::{
     Aggregate, AggregatingState, Batch, BatchOperator, BroadcastCall, BroadcastState, Bytes, Call, Cursor, END_OF_TIME,
     Error, Json, KeyedBroadcastOperator, KeyedCall, KeyedOperator, ListState, MapState, MapValues, Output, Postcard,
-    Record, RecordOperator, ReducingState, Result, Setup, SideOutput, States, Text, Timer, TimerBatch, Ttl, ValueState,
-    ProcessWindowOperator, Trigger, Window, WindowOperator, Windows,
+    ProcessWindowOperator, Record, RecordOperator, ReducingState, Result, Setup, SideOutput, States, Text, Timer,
+    TimerBatch, Trigger, Ttl, ValueState, Window, WindowOperator, Windows,
     backend::TimeDomain,
     log,
     metrics::{Counter, Gauge},

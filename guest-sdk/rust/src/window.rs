@@ -44,7 +44,7 @@ mod windows;
 #[cfg(feature = "time-zones")]
 mod zone;
 
-pub use operator::{Windowed, WindowOperator};
+pub use operator::{WindowOperator, Windowed};
 pub use rows::{AllRows, ProcessWindowOperator, RowList, RowLists, Rows, WindowRow};
 pub use stages::{Combine, Combined, Gathered, Partial, PreAggregate};
 pub use trigger::Trigger;

@@ -468,7 +468,8 @@ fn times_at_the_ends_of_their_range_are_in_windows_too() {
     harness.finish().unwrap();
     assert_eq!(fired(&mut harness), [(far, i64::MAX, 24)]);
 
-    for windows in ["tumbling 1", "tumbling 10", "tumbling 10 from 3", "sliding 10 by 4 from 3", "session 5", "global"] {
+    for windows in ["tumbling 1", "tumbling 10", "tumbling 10 from 3", "sliding 10 by 4 from 3", "session 5", "global"]
+    {
         for lateness in [0, 5, u64::MAX] {
             let mut harness = open_late(windows, lateness);
             push(&mut harness, &[(1, i64::MIN + 1), (2, i64::MIN + 12), (4, i64::MAX - 12), (8, i64::MAX)]);
@@ -541,7 +542,10 @@ fn a_record_without_event_time_is_at_fault() {
 #[test]
 fn windows_that_cannot_be_are_refused() {
     let refused = |windows: &str| error::<Sum>(&format!(r#"{{"windows": "{windows}"}}"#));
-    assert_eq!(refused("tumbling 0"), "windows: the size of windows is 0ns: it must be whole milliseconds, at least one");
+    assert_eq!(
+        refused("tumbling 0"),
+        "windows: the size of windows is 0ns: it must be whole milliseconds, at least one"
+    );
     assert!(refused("tumbling 1.5").contains("the size of windows is 1.5ms"));
     assert!(refused("session for ever").contains("the gap of sessions is"));
     assert_eq!(refused("session 5 from 3"), "windows: only tumbling and sliding windows have an offset");
@@ -554,4 +558,3 @@ fn windows_that_cannot_be_are_refused() {
         assert!(error.starts_with("windows: two stages are for tumbling and sliding windows"), "{error}");
     }
 }
-

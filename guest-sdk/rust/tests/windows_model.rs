@@ -207,8 +207,9 @@ where
 {
     let small = |context: &mut wasmill_sdk::Context| context.state_cache_bytes = cache;
     let mut harness = Harness::<O>::open_with(config, small).unwrap();
-    let (mut first, mut cut, mut saved): (u64, Option<(Model, u64)>, Option<(Snapshot, Model, u64)>) = (0, None, None);
-    let mut late = 0;
+    let (mut first, mut late) = (0, 0);
+    let mut cut: Option<(Model, u64)> = None;
+    let mut saved: Option<(Snapshot, Model, u64)> = None;
     let mut now = if model.processing_time { 0 } else { -60 };
     for step in steps.iter().chain([&Step::Advance(1_000)]) {
         match step {

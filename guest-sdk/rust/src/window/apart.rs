@@ -91,7 +91,8 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
             Kind::Global => self.take_in(Window::GLOBAL, time, operator, record, call, out).map(|()| Taken::Gathered),
             Kind::Session { gap } => {
                 let window = Window { start: time, end: time.saturating_add(gap) };
-                let joins = self.state.get().is_some_and(|opened| opened.iter().any(|held| touches(held.window, window)));
+                let joins =
+                    self.state.get().is_some_and(|opened| opened.iter().any(|held| touches(held.window, window)));
                 if !joins && self.rules.is_late(window, call) {
                     return Ok(Taken::Late);
                 }
@@ -142,7 +143,14 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
             operator.add(record, held.gathered.get_or_insert_default())?;
             held.rows += 1;
             let result = rules.on_element(held, time, call);
-            rules.emit(held, result, if rules.global { time } else { held.window.last() }, operator, record.key, out)?;
+            rules.emit(
+                held,
+                result,
+                if rules.global { time } else { held.window.last() },
+                operator,
+                record.key,
+                out,
+            )?;
             rules.set_timer(held, call);
             if held.is_idle() {
                 let place = held.window.start;

@@ -163,12 +163,18 @@ mod tests {
             let midnight = 1_729_987_200_000;
             let mut calendar = Calendar::new(HOUR, 0, Some("Europe/Berlin")).unwrap();
             let panes: Vec<i64> = (-1..4).map(|half| calendar.pane(midnight + half * HOUR / 2)).collect();
-            assert_eq!([panes[1] - panes[0], panes[2] - panes[1], panes[3] - panes[2], panes[4] - panes[3]], [1, 0, 0, 0]);
+            assert_eq!(
+                [panes[1] - panes[0], panes[2] - panes[1], panes[3] - panes[2], panes[4] - panes[3]],
+                [1, 0, 0, 0]
+            );
             assert_eq!((calendar.start(panes[1]), calendar.start(panes[1] + 1)), (midnight, midnight + 2 * HOUR));
             // In halves, it is the second half that is longer.
             let mut calendar = Calendar::new(HOUR / 2, 0, Some("Europe/Berlin")).unwrap();
             let second = calendar.pane(midnight + HOUR + 7);
-            assert_eq!((calendar.start(second), calendar.start(second + 1)), (midnight + HOUR / 2, midnight + 2 * HOUR));
+            assert_eq!(
+                (calendar.start(second), calendar.start(second + 1)),
+                (midnight + HOUR / 2, midnight + 2 * HOUR)
+            );
         }
 
         #[test]

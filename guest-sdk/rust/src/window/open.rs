@@ -40,6 +40,9 @@ pub(crate) trait Entry: Sized + 'static {
 /// What an entry has gathered.
 pub(crate) type Owned<E> = <<E as Entry>::Accumulator as Codec>::Owned;
 
+/// How many windows beside the newest are looked at one by one: those to which records come that are a little out of order.
+const RECENT: usize = 3;
+
 /// The windows of a key that are open. The newest is not on the heap: most records belong to it.
 #[derive(Debug)]
 pub(crate) struct Opened<E> {
@@ -87,12 +90,12 @@ impl<E: Entry> Opened<E> {
         if is_newest { self.newest.get_or_insert_with(make) } else { self.at_other(place, make) }
     }
 
-    /// The one at `place`, if it is one of the two newest.
+    /// The one at `place`, if it is one of the newest.
     #[inline(always)]
     pub(crate) fn recent(&mut self, place: i64) -> Option<&mut E> {
         match &mut self.newest {
             Some(newest) if newest.place() == place => Some(newest),
-            _ => self.older.last_mut().filter(|entry| entry.place() == place),
+            _ => self.older.iter_mut().rev().take(RECENT).find(|entry| entry.place() == place),
         }
     }
 
@@ -194,7 +197,7 @@ impl<E: Entry> Codec for OpenWindows<E> {
     }
 
     #[inline(always)]
-    fn view<'a>(decoded: &'a Opened<E>) -> &'a Opened<E> {
+    fn view(decoded: &Opened<E>) -> &Opened<E> {
         decoded
     }
 
@@ -317,7 +320,7 @@ mod tests {
             for place in places {
                 opened.at(place, || Named(place, String::new())).1.push('x');
                 expected.entry(place).or_insert_with(String::new).push('x');
-                prop_assert_eq!(opened.recent(place).map(|entry| entry.0), Some(place).filter(|_| expected.range(place + 1..).count() < 2));
+                prop_assert_eq!(opened.recent(place).map(|entry| entry.0), Some(place).filter(|_| expected.range(place + 1..).count() < 1 + RECENT));
             }
             for place in removed {
                 prop_assert_eq!(opened.take(place).map(|entry| entry.1), expected.remove(&place));

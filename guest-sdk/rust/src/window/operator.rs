@@ -126,7 +126,7 @@ pub(crate) enum Open<A: StateValue> {
     /// On panes.
     Panes(Panes<A>),
     /// Each with what it has gathered.
-    Apart(Box<Apart<A>>),
+    Apart(Apart<A>),
 }
 
 impl<A: StateValue<Owned: Default>> Open<A> {
@@ -134,7 +134,7 @@ impl<A: StateValue<Owned: Default>> Open<A> {
         windows.check()?;
         match (Grid::of(&windows)?, &windows.trigger) {
             (Some(grid), None) => Ok(Open::Panes(Panes::new(setup, grid))),
-            _ => Ok(Open::Apart(Box::new(Apart::new(setup, windows)?))),
+            _ => Ok(Open::Apart(Apart::new(setup, windows)?)),
         }
     }
 

@@ -105,7 +105,8 @@ impl Grid {
         let Kind::Aligned { size, slide } = windows.kind else { return Ok(None) };
         let length = gcd(size, slide);
         let calendar = Calendar::new(length, windows.offset.rem_euclid(slide), windows.zone.as_deref())?;
-        let stand = Stand { now: i64::MIN, unfired: i64::MIN, live: i64::MIN, live_pane: i64::MIN, unfired_pane: i64::MIN };
+        let stand =
+            Stand { now: i64::MIN, unfired: i64::MIN, live: i64::MIN, live_pane: i64::MIN, unfired_pane: i64::MIN };
         Ok(Some(Grid {
             calendar,
             domain: windows.domain,
@@ -203,7 +204,11 @@ impl Grid {
     }
 
     /// The panes of a window that are held, in order.
-    fn panes_of<'a, A: StateValue>(&self, window: i64, opened: &'a Opened<Pane<A>>) -> impl Iterator<Item = &'a A::Owned> {
+    fn panes_of<'a, A: StateValue>(
+        &self,
+        window: i64,
+        opened: &'a Opened<Pane<A>>,
+    ) -> impl Iterator<Item = &'a A::Owned> {
         let first = self.first_pane(window);
         opened.range(first..first.saturating_add(self.size)).map(|pane| &pane.gathered)
     }
@@ -303,7 +308,8 @@ impl<A: StateValue<Owned: Default>> Panes<A> {
     ) -> Result {
         let Panes { state, grid } = self;
         let (Some(opened), stand) = (state.get(), grid.stand) else { return Ok(()) };
-        let fired = grid.first_window(pane).max(stand.live)..stand.unfired.min(grid.last_window(pane).saturating_add(1));
+        let fired =
+            grid.first_window(pane).max(stand.live)..stand.unfired.min(grid.last_window(pane).saturating_add(1));
         for window in fired {
             emit(grid.window(window), &mut grid.panes_of(window, opened))?;
         }

@@ -200,7 +200,7 @@ impl<V: Codec> Codec for RowLists<V> {
         if rest.is_empty() { Ok(list) } else { Err(CodecError::new("bytes are left over after the rows of a window")) }
     }
 
-    fn view<'a>(decoded: &'a RowList) -> &'a RowList {
+    fn view(decoded: &RowList) -> &RowList {
         decoded
     }
 

@@ -56,7 +56,8 @@ impl<A: StateValue> Codec for Partial<A> {
 
     fn decode(bytes: Option<&[u8]>) -> Result<Gathered<A::Owned>, CodecError> {
         let mut rest = bytes.ok_or_else(CodecError::null)?;
-        let gathered = Gathered { pane: number(&mut rest)?, rows: number(&mut rest)?, gathered: value::<A>(&mut rest)? };
+        let gathered =
+            Gathered { pane: number(&mut rest)?, rows: number(&mut rest)?, gathered: value::<A>(&mut rest)? };
         if rest.is_empty() { Ok(gathered) } else { Err(CodecError::new("bytes are left over after a pane")) }
     }
 
@@ -188,8 +189,7 @@ impl<O: WindowOperator> PreAggregate<O> {
             let key = crate::operator::next(keys.next(), "key", row)?;
             let value = crate::operator::next(values.next(), "value", row)?;
             let timestamp = batch.timestamps.get(row).copied().unwrap_or(NO_TIME);
-            let record =
-                Record { key: O::Key::view(&key), value: O::Value::view(&value), timestamp, row, batch };
+            let record = Record { key: O::Key::view(&key), value: O::Value::view(&value), timestamp, row, batch };
             let Some(slot) = self.slots.get(row) else { break };
             self.add(slot.0 as usize, &record).map_err(|error| error.at_row(row))?;
         }
@@ -217,7 +217,8 @@ impl<O: WindowOperator> PreAggregate<O> {
 
     fn emit(&mut self, batch: &Batch) -> Result {
         for group in &self.groups {
-            let key = O::Key::decode(batch.key(group.row)).map_err(|error| Error::batch(format_args!("a key: {error}")))?;
+            let key =
+                O::Key::decode(batch.key(group.row)).map_err(|error| Error::batch(format_args!("a key: {error}")))?;
             self.out.emit_at(group.latest, O::Key::view(&key), &group.sum);
             self.out.end_row().map_err(|error| Error::batch(format_args!("what a pane gathered: {error}")))?;
         }

@@ -33,7 +33,8 @@ impl Zone {
         let at = timestamp(time);
         let offset = self.offset(at);
         // Bounds of the span; where there is none on a side, nothing changes any more.
-        let first = self.zone.preceding(at).next().map_or(i64::MIN, |change| change.timestamp().as_millisecond());
+        let first =
+            self.zone.preceding(after(at)).next().map_or(i64::MIN, |change| change.timestamp().as_millisecond());
         let last = self.zone.following(at).next().map_or(i64::MAX, |change| change.timestamp().as_millisecond() - 1);
         self.span = (first.min(time), last.max(time), offset);
         time.saturating_add(offset)

@@ -10,7 +10,7 @@ use std::{
 use wasmill_core::{
     Batch, BoxFuture, CallTime, Codec, Description, KeyedState, Operator, OperatorContext, OperatorError,
     OperatorFactory,
-    description::{Columns, InputDescription, OutputDescription, StateDescription, StateKind, StateScope},
+    description::{Columns, InputDescription, OutputDescription, StateDescription, StateKind, StateScope, TimeToLive},
     state::{EntryKeys, MapPage, StateError, StateOperation},
     time::{TimeDomain, TimerBatch},
 };
@@ -265,13 +265,20 @@ fn described_as_core(described: description::Description) -> Description {
     };
     let state = |state: description::State| StateDescription {
         name: state.name,
-        kind: StateKind::Value,
-        scope: StateScope::Keyed,
+        kind: match state.kind {
+            description::StateKind::Value => StateKind::Value,
+            description::StateKind::List => StateKind::List,
+            description::StateKind::Map => StateKind::Map,
+        },
+        scope: match state.scope {
+            description::StateScope::Keyed => StateScope::Keyed,
+            description::StateScope::Broadcast => StateScope::Broadcast,
+        },
         key: codec(state.key),
         map_key: codec(state.map_key),
         value: codec(state.value),
         schema_version: state.schema_version,
-        ttl: None,
+        ttl: state.ttl.map(|ttl| TimeToLive { milliseconds: ttl.milliseconds, domain: domain_of(ttl.domain) }),
     };
     Description {
         name: described.name,

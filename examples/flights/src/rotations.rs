@@ -11,7 +11,7 @@ use crate::{flight::Flight, utc};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Config {
-    /// Within a rotation there are fewer hours than this from one departure to the next.
+    /// Within a rotation there are at most this many hours from one departure to the next.
     gap_hours: u64,
 }
 

@@ -2,15 +2,18 @@
 
 mod event;
 
-use nexmark::{EventGenerator, config::NexmarkConfig};
+use nexmark::{EventGenerator, config::NexmarkConfig, event::Event};
 use wasmill_core::{Batch, Codec, Source, SourceContext, SourceFactory, source::ConnectorError};
 
 use crate::numbered::{Made, Numbered};
 
 /// Events of Nexmark, by the generator of the crate [`nexmark`]. Of fifty events one is a person, three are auctions and the others bids.
 ///
-/// Event number i is a function of i and of the settings here alone. Splits and positions are those of the
-/// [`generator`](crate::generator).
+/// Event number i is a function of i and of the settings here alone (prices are powers of ten in single precision, by the
+/// platform's mathematical library). Splits and positions are those of the [`generator`](crate::generator).
+///
+/// Times are counted here, in whole numbers. The crate counts them in single precision, which beyond 2^24 ms, less than five
+/// hours, is coarser than a millisecond, and would put events further and further out of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NexmarkSource {
     /// How many events in all; `None` without end.
@@ -40,12 +43,21 @@ pub enum EventFormat {
 impl NexmarkSource {
     /// How far an event may be behind the highest event time before it, milliseconds.
     pub fn disorder(&self) -> u64 {
-        if self.shuffled <= 1 {
-            return 0;
-        }
-        // Times are rounded, and beyond 2^24 ms the crate's single precision rounds them more coarsely.
-        let coarse = self.count.unwrap_or(u64::MAX).saturating_mul(1_000) / self.density.max(1) >> 23;
-        (self.shuffled * 1_000).div_ceil(self.density.max(1)) + 1 + coarse.min(60_000)
+        // From the first to the last of a group.
+        (self.shuffled.saturating_sub(1) * 1_000).div_ceil(self.density.max(1))
+    }
+
+    /// The place in time of event number `i`, from 0 on: the same number, or another one of its group. As the crate shuffles.
+    fn place(&self, i: u64) -> u64 {
+        let group = self.shuffled.max(1);
+        (i / group).wrapping_mul(group).wrapping_add(i.wrapping_mul(953) % group)
+    }
+
+    /// Event time at a place, milliseconds since the Unix epoch.
+    fn time(&self, place: u64) -> i64 {
+        let density = u128::from(self.density.max(1));
+        let since = (u128::from(place) * 1_000 + density / 2) / density;
+        self.base_time.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
     }
 }
 
@@ -72,7 +84,7 @@ impl SourceFactory for NexmarkSource {
             next_rate: self.density.max(1) as usize,
             ..NexmarkConfig::default()
         };
-        let events = Events { generator: Some(EventGenerator::new(config)), step: 1, format: self.format };
+        let events = Events { generator: Some(EventGenerator::new(config)), step: 1, source: self.clone() };
         Numbered::create(events, self.count, self.rate, &context)
     }
 }
@@ -82,7 +94,7 @@ struct Events {
     /// There but while it is moved.
     generator: Option<EventGenerator>,
     step: u64,
-    format: EventFormat,
+    source: NexmarkSource,
 }
 
 impl Made for Events {
@@ -98,9 +110,11 @@ impl Made for Events {
             false => generator.with_offset(first).with_step(step),
         });
         self.step = step;
-        for event in moved.iter_mut().flatten().take(rows) {
-            batch.timestamps.push(event.timestamp() as i64);
-            event::write(&event, self.format, &mut batch.values);
+        for (row, mut event) in moved.iter_mut().flatten().take(rows).enumerate() {
+            let time = self.source.time(self.source.place(first + row as u64 * step));
+            set_time(&mut event, time as u64);
+            batch.timestamps.push(time);
+            event::write(&event, self.source.format, &mut batch.values);
             batch.value_ends.push(batch.values.len() as u32);
         }
         self.generator = moved;
@@ -108,8 +122,25 @@ impl Made for Events {
     }
 }
 
+/// Gives an event a time; an auction stays open as long as before.
+fn set_time(event: &mut Event, time: u64) {
+    match event {
+        Event::Person(person) => person.date_time = time,
+        Event::Auction(auction) => {
+            let open = auction.expires.saturating_sub(auction.date_time);
+            (auction.date_time, auction.expires) = (time, time.saturating_add(open));
+        }
+        Event::Bid(bid) => bid.date_time = time,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use wasmill_core::{
+        source::{SourceEvent, SplitState},
+        time::SplitWatermarks,
+    };
+
     use super::*;
     use crate::replay;
 
@@ -182,22 +213,68 @@ mod tests {
         }
     }
 
-    /// The highest time so far, less the time of an event, over a hundred thousand events.
-    #[test]
-    fn events_are_no_more_out_of_order_than_is_said() {
-        for (shuffled, least) in [(1, 0), (100, 5), (1_000, 90), (5_000, 450)] {
-            let source = source(100_000, shuffled, EventFormat::Json);
-            let config = NexmarkConfig {
-                base_time: BASE as u64,
-                out_of_order_group_size: shuffled as usize,
-                ..NexmarkConfig::default()
+    /// The events that the source makes from number `from` on, and the times that the batch gives them.
+    fn events_from(source: &NexmarkSource, from: u64, rows: usize) -> Vec<(i64, serde_json::Value)> {
+        let position = format!(r#"{{"split":0,"of":1,"next":{from}}}"#).into_bytes();
+        let splits = [SplitState { id: "0/1".into(), position, watermarks: SplitWatermarks::default() }].into();
+        let mut subtask = replay::subtask(source, (0, 1), Some(splits)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut events = Vec::new();
+        while events.len() < rows {
+            let SourceEvent::Rows { batch, .. } = runtime.block_on(subtask.next(replay::limit(1_000))).unwrap() else {
+                panic!("there are more events")
             };
-            let (mut highest, mut most) = (0, 0);
-            for event in EventGenerator::new(config).take(100_000) {
-                highest = highest.max(event.timestamp());
-                most = most.max(highest - event.timestamp());
-            }
-            assert!((least..=source.disorder()).contains(&most), "{shuffled}: {most} of {}", source.disorder());
+            events.extend(batch.iter().map(|row| (row.timestamp, serde_json::from_slice(row.value.unwrap()).unwrap())));
         }
+        events
+    }
+
+    /// The highest time so far less the time of an event: as high as it gets, and no higher, also after years of event time. The bound
+    /// is worked by hand: from the first to the last of a group.
+    #[test]
+    fn events_are_as_far_out_of_order_as_is_said() {
+        for (shuffled, density, bound) in [(1, 10_000, 0), (100, 10_000, 10), (5_000, 10_000, 500), (500, 200, 2_495)] {
+            for from in [0, 40_000_000, 400_000_000_000] {
+                let from = from / shuffled * shuffled;
+                let source = NexmarkSource { count: None, density, ..source(1, shuffled, EventFormat::Json) };
+                assert_eq!(source.disorder(), bound);
+                let (mut highest, mut most) = (0, 0);
+                for (time, event) in events_from(&source, from, 10_000) {
+                    assert_eq!(event["date_time"], time, "the row has its event's time");
+                    highest = highest.max(time);
+                    most = most.max(highest - time);
+                }
+                let least = bound as i64 * 4 / 5;
+                assert!((least..=bound as i64).contains(&most), "groups of {shuffled} at {from}: {most} of {bound}");
+            }
+        }
+    }
+
+    /// Sorted by time, events are as far apart as their density says, and no event is there twice or missing.
+    #[test]
+    fn times_are_even_however_late() {
+        for (density, from) in [(1_000, 0), (1_000, 1 << 40), (1, 1 << 33), (500, 1 << 35)] {
+            let from = from / 100 * 100;
+            let source = NexmarkSource { count: None, density, ..source(1, 100, EventFormat::Json) };
+            let mut times: Vec<i64> = events_from(&source, from, 2_000).into_iter().map(|(time, _)| time).collect();
+            times.sort_unstable();
+            let expected: Vec<i64> = (0..2_000).map(|i| BASE + ((from + i) * (1_000 / density)) as i64).collect();
+            assert_eq!(times, expected, "{density} a second from {from}");
+        }
+    }
+
+    /// An auction is open as long as the crate says: from one millisecond to twice the time in which a hundred auctions come.
+    #[test]
+    fn auctions_close_after_they_open() {
+        let source = NexmarkSource { count: None, density: 200, ..source(1, 500, EventFormat::Json) };
+        let mut auctions = 0;
+        for (time, event) in events_from(&source, 0, 5_000) {
+            if event["kind"] == "auction" {
+                let open = event["expires"].as_i64().unwrap() - time;
+                assert!((1..=2 * 5 * 1_667).contains(&open), "{open} ms");
+                auctions += 1;
+            }
+        }
+        assert_eq!(auctions, 300);
     }
 }

@@ -1,9 +1,9 @@
 //! Moves records to windows that each hold what they gathered for themselves: sessions, the window of all time, and windows
 //! with a trigger of their own.
 //!
-//! A window has at most one timer of its own: for its end, if there is no trigger, then for its removal. A session whose end is
-//! put off leaves its timer where it is, and sets another when that fires: its records cost none. With a trigger, timers move with
-//! the window, as triggers expect.
+//! Without a trigger, a window is to be looked at at its end, and when it is removed, and a key has one timer at a time for all of
+//! its windows: that of the first. A session whose end is put off is looked at when it would have ended, and not before:
+//! its records set no timers. With a trigger, each window has its timers for itself, and they move with it, as triggers expect.
 
 mod held;
 
@@ -152,9 +152,12 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
                 out,
             )?;
             rules.set_timer(held, call);
-            if held.is_idle() {
-                let place = held.window.start;
+            let (place, is_idle, timer) = (held.window.start, held.is_idle(), held.timer);
+            if is_idle {
                 opened.take(place);
+            }
+            if let Some(timer) = timer {
+                rules.arm(timer, opened, call);
             }
             opened.weigh();
             Ok::<_, Error>(opened.is_empty())
@@ -177,12 +180,13 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
         out: &mut O::Output,
     ) -> Result {
         let Apart { state, rules, .. } = self;
-        if state.get().is_none() {
+        let time = time_of_timer(timer.domain, timer.time);
+        let is_its = |held: &Held<A>| rules.is_of(held, timer.domain, time, timer.tag);
+        if !state.get().is_some_and(|opened| opened.armed == time || opened.iter().any(is_its)) {
             return Ok(());
         }
-        let time = time_of_timer(timer.domain, timer.time);
         let is_empty = state.update(|opened| {
-            // One timer may be that of two sessions: of the end of one, and of the removal of the other.
+            // One may be that of two sessions: of the end of one, and of the removal of the other.
             while let Some(held) = opened.find(|held| rules.is_of(held, timer.domain, time, timer.tag)) {
                 let is_own = timer.domain == rules.domain && held.timer.take_if(|own| *own == time).is_some();
                 held.pending.retain(|pending| *pending != (timer.domain, time));
@@ -200,6 +204,12 @@ impl<A: StateValue<Owned: Default>> Apart<A> {
                 }
                 if rules.trigger.is_some() {
                     break;
+                }
+            }
+            if opened.armed <= time {
+                opened.armed = i64::MAX;
+                if let Some(next) = opened.iter().filter_map(|held| held.timer).min() {
+                    rules.arm(next, opened, call);
                 }
             }
             opened.weigh();
@@ -394,15 +404,25 @@ impl Rules {
     }
 
     fn set_timer_at<A: StateValue>(&self, held: &mut Held<A>, due: i64, call: &mut KeyedCall<'_>) {
-        let (is_set, tag) = match self.trigger {
+        match self.trigger {
             // One that is set for earlier will set this one.
-            None => (held.timer.is_some_and(|timer| timer <= due), 0),
+            None if held.timer.is_some_and(|timer| timer <= due) => {}
+            None => held.timer = Some(due),
             // What has no end is not removed.
-            Some(_) => (held.timer == Some(due) || due == i64::MAX, tag(held.window)),
-        };
-        if !is_set {
-            held.timer = Some(due);
-            call.set_timer(self.domain, due, tag, true);
+            Some(_) if held.timer == Some(due) || due == i64::MAX => {}
+            Some(_) => {
+                held.timer = Some(due);
+                call.set_timer(self.domain, due, tag(held.window), true);
+            }
+        }
+    }
+
+    /// A window without a trigger is to be looked at at `due`: registers a timer, unless the key has one that is earlier.
+    fn arm<A: StateValue>(&self, due: i64, opened: &mut Opened<Held<A>>, call: &mut KeyedCall<'_>) {
+        // One for the end of time looks like none: it is set more than once, which is as once.
+        if self.trigger.is_none() && (due < opened.armed || due == i64::MAX) {
+            opened.armed = opened.armed.min(due);
+            call.set_timer(self.domain, due, 0, true);
         }
     }
 }

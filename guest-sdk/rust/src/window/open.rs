@@ -46,7 +46,7 @@ const RECENT: usize = 3;
 /// The windows of a key that are open. The newest is not on the heap: most records belong to it.
 #[derive(Debug)]
 pub(crate) struct Opened<E> {
-    /// Which window has a timer: of panes see there; `i64::MAX` where none has.
+    /// Which window has a timer, `i64::MAX` where none has: of panes see there, of others the time that it is set for.
     pub(crate) armed: i64,
     pub(crate) newest: Option<E>,
     /// The others, in order.

@@ -16,7 +16,7 @@ pub(crate) type Pending = (TimeDomain, i64);
 #[derive(Debug)]
 pub(crate) struct Held<A: StateValue> {
     pub(crate) window: Window,
-    /// When the window itself, not its trigger, is to be looked at next.
+    /// When the window is to be looked at next, for its own sake and not for its trigger's.
     pub(crate) timer: Option<i64>,
     /// The trigger's.
     pub(crate) number: i64,

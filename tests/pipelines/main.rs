@@ -1,6 +1,7 @@
 //! Whole jobs, run by the `wasmill` command on real input, against results that were computed elsewhere.
 
 mod evolution;
+mod flights;
 mod state;
 mod time;
 mod wordcount;

@@ -2,6 +2,9 @@
 //!
 //! `cargo xtask test` builds the command and the components first. A test that does not find them fails and says so.
 
+pub mod flights;
+pub mod pipeline;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},

@@ -25,6 +25,18 @@
 //! one pane, however many windows it belongs to; panes are merged when a window fires. A key has one timer at a time. Session
 //! windows and those with a trigger of their own each hold what they gathered for themselves.
 //!
+//! What a key's windows have gathered is one value in state: when it changes, a checkpoint writes all of it. That is little for
+//! accumulators, but a [`ProcessWindowOperator`] keeps every row, and thousands of panes a key (a day by the second)
+//! add up.
+//!
+//! # Where it is not as in Flink
+//!
+//! - Results of count and global windows have the time of the record or timer that fired them, not the end of time.
+//! - Rows of a [`ProcessWindowOperator`] come in the order of event time, whatever order they came in.
+//! - In two stages a window fires anew once for each pane of late records that was added up, not for each record.
+//! - Where a checkpoint is restored and the watermark begins anew, a sliding window that has fired, but is not removed yet, may
+//!   fire once more without a new record of its own.
+//!
 //! # Layout
 //!
 //! - [`WindowOperator`], [`ProcessWindowOperator`]: the shapes; `operator`, `rows`: what runs them; `stages`: in two stages.

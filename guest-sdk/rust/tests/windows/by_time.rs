@@ -1,6 +1,6 @@
 //! Windows of event time and of processing time.
 
-use wasmill_sdk::{prelude::*, testing::Harness};
+use wasmill_sdk::prelude::*;
 
 use crate::sums::*;
 

@@ -1,6 +1,6 @@
 //! Sessions, which merge.
 
-use wasmill_sdk::{prelude::*, testing::Harness};
+use wasmill_sdk::prelude::*;
 
 use crate::sums::*;
 

@@ -104,7 +104,7 @@ impl Job {
         }
         if source.connector == "nexmark" {
             let nexmark = nexmark(section);
-            if nexmark.shuffled % 953 == 0 {
+            if nexmark.shuffled.is_multiple_of(953) {
                 let message = "events cannot be shuffled in groups of a multiple of 953";
                 findings.error(section.at("out-of-order-group"), message, "choose another number");
             }

@@ -39,7 +39,7 @@ pub struct Pipeline {
     /// The components that it needs, from the root of the repository.
     pub components: &'static [&'static str],
     /// Its file sinks.
-    pub sinks: &'static [Sink],
+    pub sinks: Vec<Sink>,
     /// What else of it is changed, as for `--set`.
     pub set: Vec<String>,
 }
@@ -53,7 +53,7 @@ impl Pipeline {
         let mut command = wasmill();
         command.arg("run").arg(root().join(self.job)).args(["--quiet", "--parallelism", &parallelism.to_string()]);
         command.arg("--state-dir").arg(folder.join("state"));
-        for Sink { id, .. } in self.sinks {
+        for Sink { id, .. } in &self.sinks {
             let out = folder.join(id).display().to_string();
             command.arg("--set").arg(format!("sink.{id}.path={out:?}"));
         }
@@ -63,7 +63,7 @@ impl Pipeline {
     }
 
     fn check(&self, folder: &Path, check: Check<'_>) {
-        for sink in self.sinks {
+        for sink in &self.sinks {
             check(sink, lines(&folder.join(sink.id), sink.order));
         }
     }

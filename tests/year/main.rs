@@ -125,7 +125,7 @@ fn main() -> ExitCode {
         Err(missing) => {
             cases.iter().for_each(|case| println!("test {} ... SKIPPED", case.name));
             println!("\nskipped: {missing}");
-            println!("\ntest result: not run. 0 passed; 0 failed; {} skipped\n", cases.len());
+            println!("\ntest result: skipped. 0 passed; 0 failed; {} skipped\n", cases.len());
             return ExitCode::SUCCESS;
         }
     };

@@ -107,10 +107,12 @@ fn check(arguments: &Nexmark) -> Result<()> {
         run(&mut compare)?;
     }
     say("Crashing every query at every barrier, another parallelism after each");
+    // Or else a quick query is over before there is much to crash in.
+    let rate = set("source.events.rate", &(arguments.events.saturating_mul(5) / 2).min(1_000_000_000).to_string());
     for query in &queries {
         let clock = (query == "q12").then(|| set("operator.counts.config.clock", "event"));
         let mut crash = Command::new(&wasmill);
-        crash.arg("test").arg(nexmark.join(format!("jobs/{query}.toml"))).args(&events);
+        crash.arg("test").arg(nexmark.join(format!("jobs/{query}.toml"))).args(&events).args(&rate);
         run(crash.args(clock.into_iter().flatten()).args(["--crash-every-barrier", "--rescale", "--seed", "1"]))?;
     }
     Ok(())

@@ -168,9 +168,9 @@ fn throughput(jobs: &Path, query: &str) -> Result<String> {
             item[key] = toml_edit::value(jobs.join(path).display().to_string());
         }
     };
-    operators.iter_mut().for_each(|(_, mut operator)| absolute(&mut operator, "component"));
+    operators.iter_mut().for_each(|(_, operator)| absolute(operator, "component"));
     if let Some(sources) = job["source"].as_table_mut() {
-        sources.iter_mut().for_each(|(_, mut source)| absolute(&mut source, "path"));
+        sources.iter_mut().for_each(|(_, source)| absolute(source, "path"));
     }
     let mut sink = toml_edit::Table::new();
     sink["connector"] = toml_edit::value("discard");

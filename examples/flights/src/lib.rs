@@ -21,7 +21,6 @@ wasmill_sdk::operators! {
     "sort" => sort::Sort,
     "delays" => delays::Delays,
     "report" => report::Report,
-    "flights-at-airports" => with_weather::flights_at_airports,
-    "weather-at-airports" => weather::weather_at_airports,
+    "weather" => weather::weather_by_airport,
     "with-weather" => with_weather::WithWeather,
 }

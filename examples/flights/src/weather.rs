@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wasmill_sdk::prelude::*;
 
-use crate::{flight::number, with_weather::AtAirport};
+use crate::flight::number;
 
 /// A row of the file, as the source gives it: text by column, `NA` where there is nothing.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ fn measure(column: &str, text: &str) -> Result<Option<f64>> {
 
 /// Observations by airport.
 #[operator(shared)]
-pub fn weather_at_airports(
+pub fn weather_by_airport(
     row: Record<'_, (), Json<WeatherRow>>,
-    out: &mut Output<Text, Postcard<AtAirport>>,
+    out: &mut Output<Text, Postcard<Weather>>,
 ) -> Result<()> {
     let WeatherRow { origin, temp, wind_speed, precip, visib } = row.value;
     let weather = Weather {
@@ -48,6 +48,6 @@ pub fn weather_at_airports(
         precip: measure("precip", precip)?,
         visib: measure("visib", visib)?,
     };
-    out.emit(origin, &AtAirport::Weather(weather));
+    out.emit(origin, &weather);
     Ok(())
 }

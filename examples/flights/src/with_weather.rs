@@ -5,27 +5,6 @@ use wasmill_sdk::prelude::*;
 
 use crate::{flight::Flight, utc, weather::Weather};
 
-/// What two streams say of an airport, in one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum AtAirport {
-    /// A flight leaves.
-    Flight(Flight),
-    /// The weather is observed.
-    Weather(Weather),
-}
-
-impl Default for AtAirport {
-    fn default() -> Self {
-        AtAirport::Weather(Weather::default())
-    }
-}
-
-/// Flights as what happens at an airport; the airport is the key.
-#[operator(shared)]
-pub fn flights_at_airports(flight: Record<'_, Text, Postcard<Flight>>, out: &mut Output<Text, Postcard<AtAirport>>) {
-    out.emit(&flight.value.origin, &AtAirport::Flight(flight.value.clone()));
-}
-
 /// The `config` table of the job file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -72,9 +51,10 @@ pub struct WithWeather {
 }
 
 #[operator(shared)]
-impl KeyedOperator for WithWeather {
+impl KeyedTwoInputOperator for WithWeather {
     type Key = Text;
-    type Value = Postcard<AtAirport>;
+    type Left = Postcard<Flight>;
+    type Right = Postcard<Weather>;
     type Output = Output<Text, Json<FlightInWeather>>;
 
     fn open(setup: &mut Setup) -> Result<Self> {
@@ -88,27 +68,33 @@ impl KeyedOperator for WithWeather {
         })
     }
 
-    fn process(
+    /// A flight waits.
+    fn process_left(
         &mut self,
-        record: Record<'_, Text, Postcard<AtAirport>>,
+        flight: Record<'_, Text, Postcard<Flight>>,
         call: &mut KeyedCall<'_>,
         _: &mut Self::Output,
     ) -> Result<()> {
-        let time = record.timestamp().ok_or_else(|| Error::record("it has no event time"))?;
-        match record.value {
-            AtAirport::Flight(flight) => {
-                let came = self.came.update(|came| {
-                    *came += 1;
-                    *came
-                });
-                self.waiting.put((time, came), flight.clone());
-                call.register_event_timer(time, JOIN);
-            }
-            AtAirport::Weather(weather) => {
-                self.weather.put(time, weather.clone());
-                call.register_event_timer(time.saturating_add(self.valid), FORGET);
-            }
-        }
+        let departed = flight.timestamp().ok_or_else(|| Error::record("it has no event time"))?;
+        let came = self.came.update(|came| {
+            *came += 1;
+            *came
+        });
+        self.waiting.put((departed, came), flight.value.clone());
+        call.register_event_timer(departed, JOIN);
+        Ok(())
+    }
+
+    /// An observation is kept for as long as it holds.
+    fn process_right(
+        &mut self,
+        weather: Record<'_, Text, Postcard<Weather>>,
+        call: &mut KeyedCall<'_>,
+        _: &mut Self::Output,
+    ) -> Result<()> {
+        let observed = weather.timestamp().ok_or_else(|| Error::record("it has no event time"))?;
+        self.weather.put(observed, weather.value.clone());
+        call.register_event_timer(observed.saturating_add(self.valid), FORGET);
         Ok(())
     }
 
@@ -179,25 +165,19 @@ mod tests {
     use super::*;
     use crate::flight::tests::flight;
 
-    fn weather(temp: f64) -> AtAirport {
-        AtAirport::Weather(Weather { temp: Some(temp), ..Weather::default() })
+    fn weather(temp: f64) -> Weather {
+        Weather { temp: Some(temp), ..Weather::default() }
     }
 
     #[test]
     fn a_flight_has_the_last_observation_before_it_whichever_stream_is_ahead() {
         let mut harness = Harness::<WithWeather>::open(r#"{"valid-hours": 2}"#).unwrap();
         let minutes = |n: i64| n * 60_000;
-        let push = |harness: &mut Harness<WithWeather>, what: AtAirport, minute: i64| {
-            harness.push("JFK", &what, minutes(minute)).unwrap();
-        };
-        let leaves = |number: u32, minute: i64| AtAirport::Flight(flight("UA", number, minute, Some(0)));
-        push(&mut harness, leaves(1, 60), 60);
-        push(&mut harness, leaves(2, 59), 59);
-        push(&mut harness, leaves(3, 179), 179);
-        push(&mut harness, leaves(4, 180), 180);
-        push(&mut harness, leaves(5, 60), 60);
-        push(&mut harness, weather(2.0), 60);
-        push(&mut harness, weather(1.0), 0);
+        for (number, minute) in [(1, 60), (2, 59), (3, 179), (4, 180), (5, 60)] {
+            harness.push_left("JFK", &flight("UA", number, minute, Some(0)), minutes(minute)).unwrap();
+        }
+        harness.push_right("JFK", &weather(2.0), minutes(60)).unwrap();
+        harness.push_right("JFK", &weather(1.0), 0).unwrap();
         harness.watermark(minutes(59)).unwrap();
         let joined = |harness: &mut Harness<WithWeather>| -> Vec<(String, Option<f64>)> {
             harness.output().into_iter().map(|(_, row, _)| (row.flight, row.weather.temp)).collect()

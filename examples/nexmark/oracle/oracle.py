@@ -76,17 +76,21 @@ def compare(connection, query, folder):
             "insert into found select * from read_json($files, columns = $columns, format = 'newline_delimited')",
             {"files": files, "columns": columns},
         )
-    differences = {}
-    for what, these, those in (("missing", "expected", "found"), ("surplus", "found", "expected")):
-        connection.execute(f"create or replace temp table {what} as from {these} except all from {those}")
-        differences[what] = connection.execute(f"select count(*) from {what}").fetchone()[0]
+    # How often a row is there more often than it should be, below nought for less often.
+    connection.execute(
+        "create or replace temp table difference as select * exclude times_, sum(times_) as times_ from "
+        "(select *, 1 as times_ from found union all select *, -1 as times_ from expected) group by all having sum(times_) <> 0"
+    )
     rows = connection.execute("select count(*) from expected").fetchone()[0]
-    if not any(differences.values()):
+    count = "select coalesce(sum(abs(times_)), 0) from difference where sign(times_) = "
+    missing, surplus = (int(connection.execute(f"{count}{sign}").fetchone()[0]) for sign in (-1, 1))
+    if not missing and not surplus:
         print(f"{query}: the same {rows} rows", flush=True)
         return True
-    print(f"{query}: {differences['missing']} of {rows} rows are missing, {differences['surplus']} are there that should not be")
-    for what in differences:
-        for row in connection.execute(f"from {what} order by all limit {SHOWN}").fetchall():
+    print(f"{query}: {missing} of {rows} rows are missing, {surplus} are there that should not be")
+    for what, sign in (("missing", -1), ("surplus", 1)):
+        shown = f"select * exclude times_ from difference where sign(times_) = {sign} order by all limit {SHOWN}"
+        for row in connection.execute(shown).fetchall():
             print(f"  {what}: {line(dict(zip(columns, row)))}")
     return False
 

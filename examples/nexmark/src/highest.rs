@@ -6,7 +6,7 @@ use crate::{
     bids::Passed,
     event::Events,
     row::{Rows, at_row},
-    windows::{SIZE, is_open, start_of},
+    windows::{LateRecords, SIZE, start_of},
 };
 
 /// Leaves of a batch of events only what may be the highest bid of its window, so that there is little to exchange. It keeps
@@ -34,7 +34,7 @@ impl BatchOperator for HighestOfBatch {
             let event = event.map_err(|error| at_row(error.into(), row))?;
             let numbers = event.bid_numbers().map_err(|error| at_row(error, row))?;
             let Some(numbers) = numbers else { continue };
-            let (end, price) = (start_of(numbers.date_time, SIZE) + SIZE, numbers.price);
+            let (end, price) = (start_of(numbers.date_time, SIZE).saturating_add(SIZE), numbers.price);
             let window = match windows.iter().rposition(|window| window.end == end) {
                 Some(at) => &mut windows[at],
                 None => {
@@ -64,6 +64,7 @@ impl BatchOperator for HighestOfBatch {
 pub struct HighestBids {
     /// The price, and packed rows.
     highest: ValueState<Postcard<(u64, Vec<Vec<u8>>)>>,
+    late: LateRecords,
 }
 
 #[operator(shared)]
@@ -74,7 +75,7 @@ impl KeyedOperator for HighestBids {
 
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
-        Ok(HighestBids { highest: setup.value_state("highest") })
+        Ok(HighestBids { highest: setup.value_state("highest"), late: LateRecords::new(setup) })
     }
 
     fn process(
@@ -83,7 +84,7 @@ impl KeyedOperator for HighestBids {
         call: &mut KeyedCall<'_>,
         _: &mut Self::Output,
     ) -> Result<()> {
-        if is_open(bid.key, call, self.highest.get().is_none()) {
+        if self.late.is_open(bid.key, call, self.highest.get().is_none()) {
             let packed = || Rows::<Passed<'static>>::pack(&bid.value);
             match self.highest.get() {
                 Some((price, _)) if *price > bid.value.price => {}

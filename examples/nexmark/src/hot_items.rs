@@ -8,7 +8,7 @@ use wasmill_sdk::prelude::*;
 use crate::{
     event::Events,
     row::{Rows, rows},
-    windows::is_open,
+    windows::LateRecords,
 };
 
 /// The `config` table of [`BidTimes`].
@@ -97,6 +97,7 @@ impl WindowOperator for SlidingCounts {
 #[derive(States)]
 pub struct HotItems {
     most: ValueState<Postcard<(u64, Vec<u64>)>>,
+    late: LateRecords,
 }
 
 #[operator(shared)]
@@ -107,7 +108,7 @@ impl KeyedOperator for HotItems {
 
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
-        Ok(HotItems { most: setup.value_state("most") })
+        Ok(HotItems { most: setup.value_state("most"), late: LateRecords::new(setup) })
     }
 
     fn process(
@@ -117,7 +118,7 @@ impl KeyedOperator for HotItems {
         _: &mut Self::Output,
     ) -> Result<()> {
         let Count { auction, num } = record.value;
-        if is_open(record.key, call, self.most.get().is_none()) {
+        if self.late.is_open(record.key, call, self.most.get().is_none()) {
             match self.most.get() {
                 Some((most, _)) if *most > num => {}
                 Some((most, _)) if *most == num => self.most.update(|(_, auctions)| auctions.push(auction)),

@@ -6,7 +6,7 @@ use wasmill_sdk::prelude::*;
 use crate::{
     event::Events,
     row::{Rows, Str, rows},
-    windows::{SIZE, is_open, start_of},
+    windows::{LateRecords, SIZE, start_of},
 };
 
 /// What a person did; the person and the window are the key.
@@ -54,6 +54,7 @@ pub fn newcomers(event: Record<'_, (), Events>, out: &mut Output<Bytes, Rows<Dee
 #[derive(States)]
 pub struct NewSellers {
     done: ValueState<Rows<Deed<'static>>>,
+    late: LateRecords,
 }
 
 #[operator(shared)]
@@ -64,7 +65,7 @@ impl KeyedOperator for NewSellers {
 
     fn open(setup: &mut Setup) -> Result<Self> {
         setup.event_timers();
-        Ok(NewSellers { done: setup.value_state("done") })
+        Ok(NewSellers { done: setup.value_state("done"), late: LateRecords::new(setup) })
     }
 
     fn process(
@@ -75,7 +76,7 @@ impl KeyedOperator for NewSellers {
     ) -> Result<()> {
         let deed = record.value;
         let done = self.done.get();
-        if is_open(deed.starttime + SIZE, call, done.is_none()) {
+        if self.late.is_open(deed.starttime.saturating_add(SIZE), call, done.is_none()) {
             let done = done.unwrap_or(deed);
             let both = Deed { name: done.name.or(deed.name), sells: done.sells || deed.sells, ..deed };
             let both = Rows::<Deed<'static>>::pack(&both);

@@ -112,8 +112,8 @@ impl KeyedOperator for ProcessingTimeCounts {
         });
         if is_new {
             match self.clock {
-                Clock::Processing => call.register_processing_timer(start + SIZE, 0),
-                Clock::Event => call.register_event_timer(start + SIZE, 0),
+                Clock::Processing => call.register_processing_timer(start.saturating_add(SIZE), 0),
+                Clock::Event => call.register_event_timer(start.saturating_add(SIZE), 0),
             }
         }
         Ok(())
@@ -123,7 +123,7 @@ impl KeyedOperator for ProcessingTimeCounts {
         let ended = if timer.tag() == END { i64::MAX } else { timer.time() };
         let is_empty = self.open.update(|open| {
             open.retain(|&(starttime, bid_count)| {
-                let (endtime, bidder) = (starttime + SIZE, timer.key());
+                let (endtime, bidder) = (starttime.saturating_add(SIZE), timer.key());
                 if endtime <= ended {
                     out.emit_at(endtime - 1, (), Activity { bidder, bid_count, starttime, endtime });
                 }

@@ -28,9 +28,14 @@
 //! | a function | a record | none | maps, filters, splits |
 //! | [`RecordOperator`] | a record | none | the same with configuration or metrics |
 //! | [`KeyedOperator`] | a record | of its key | counts, sessions, deduplication |
+//! | [`OrderedOperator`] | a record | of its key | the same in the order of event time |
 //! | [`WindowOperator`] | a record | a window's accumulator | aggregates of [windows](window): tumbling, sliding, sessions |
 //! | [`ProcessWindowOperator`] | all rows of a window | kept for it | medians, and what else needs all rows |
+//! | [`Deduplicate`] | a record | kept for it | one record a key |
+//! | [`TopN`], [`WindowTopN`] | a record | kept for it | the highest or lowest few of a key, or of its windows |
 //! | [`KeyedBroadcastOperator`] | a record of either input | of its key, and a map that the other input changes | rules, lookups |
+//! | [`KeyedTwoInputOperator`] | a record of either input | of its key | what is joined by rules of its own |
+//! | [`WindowJoin`], [`IntervalJoin`], [`TemporalJoin`] | rows of two inputs | kept for it | [joins](join) in event time |
 //! | [`BatchOperator`] | a batch of columns | in bulk | several inputs and outputs, no copy at all |
 //!
 //! Inputs and outputs follow from the types: a [codec] each for key and value, where `()` is a column that is not there and
@@ -53,7 +58,7 @@
 //! - `operator`: the shapes, and what runs them; `instance`: the exports; `export`: the component; [`native`]: without one.
 //! - [`codec`], [`mod@column`], [`batch`], `record`: reading. `output`: writing.
 //! - [`state`]: the cache and the kinds of state; [`migration`]: state of older versions; `timers`, [`metrics`]: what is buffered during a call; `call`, `setup`: what an operator may do.
-//! - [`window`]: windows over state and timers.
+//! - [`window`]: windows over state and timers; [`join`]: joins; [`ordered`]: rows in order; [`deduplicate`], [`top_n`].
 //! - [`backend`]: the seam below; [`testing`]: a backend in memory, and a harness.
 
 pub mod backend;
@@ -63,15 +68,18 @@ pub mod bindings;
 mod call;
 pub mod codec;
 pub mod column;
+pub mod deduplicate;
 mod error;
 #[doc(hidden)]
 pub mod export;
 mod instance;
+pub mod join;
 pub mod log;
 pub mod metrics;
 pub mod migration;
 pub mod native;
 pub mod operator;
+pub mod ordered;
 mod output;
 pub mod prelude;
 mod record;
@@ -79,16 +87,22 @@ mod setup;
 pub mod state;
 pub mod testing;
 mod timers;
+pub mod top_n;
 pub mod window;
 
 pub use batch::{Batch, END_OF_TIME, TimerBatch};
 pub use bindings::exports::wasmill::operator::guest::Context;
 pub use call::{BroadcastCall, Call, KeyedCall};
 pub use codec::{Bytes, Codec, Json, Postcard, Text};
+pub use deduplicate::Deduplicate;
 pub use error::{Error, Outcome, Result};
 pub use instance::Instance;
+pub use join::{IntervalJoin, TemporalJoin, WindowJoin};
 pub use migration::Migration;
-pub use operator::{BatchOperator, KeyedBroadcastOperator, KeyedOperator, Operator, RecordOperator};
+pub use operator::{
+    BatchOperator, KeyedBroadcastOperator, KeyedOperator, KeyedTwoInputOperator, Operator, RecordOperator,
+};
+pub use ordered::OrderedOperator;
 pub use output::{BATCH_BYTES, MapValues, Output, OutputKind, SideOutput};
 pub use record::{Headers, Record, Timer};
 pub use setup::Setup;
@@ -96,6 +110,7 @@ pub use state::{
     Aggregate, AggregatingState, BroadcastState, Cursor, ListState, MapKey, MapState, ReducingState, States, Ttl,
     ValueState,
 };
+pub use top_n::{TopN, WindowTopN};
 /// Exports several operators, each with `#[operator(shared)]`, from one component: once in a crate.
 ///
 /// The key `operator` in the `config` of a job file chooses one; the operator itself does not see that key. A pipeline's operators built

@@ -3,11 +3,13 @@
 mod broadcast;
 mod keyed;
 mod records;
+mod two_inputs;
 
 pub use broadcast::{KeyedBroadcast, KeyedBroadcastOperator, TypedBroadcast};
 pub use keyed::{Keyed, KeyedOperator};
 pub(crate) use records::next;
 pub use records::{RecordOperator, Records};
+pub use two_inputs::{KeyedTwoInputOperator, KeyedTwoInputs, TypedTwoInputs};
 
 use crate::{
     backend::TimeDomain,

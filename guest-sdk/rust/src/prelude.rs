@@ -1,10 +1,11 @@
 //! What an operator needs: `use wasmill_sdk::prelude::*;`.
 
 pub use crate::{
-    Aggregate, AggregatingState, Batch, BatchOperator, BroadcastCall, BroadcastState, Bytes, Call, Cursor, END_OF_TIME,
-    Error, Json, KeyedBroadcastOperator, KeyedCall, KeyedOperator, ListState, MapState, MapValues, Output, Postcard,
-    ProcessWindowOperator, Record, RecordOperator, ReducingState, Result, Setup, SideOutput, States, Text, Timer,
-    TimerBatch, Trigger, Ttl, ValueState, Window, WindowOperator, Windows,
+    Aggregate, AggregatingState, Batch, BatchOperator, BroadcastCall, BroadcastState, Bytes, Call, Cursor, Deduplicate,
+    END_OF_TIME, Error, IntervalJoin, Json, KeyedBroadcastOperator, KeyedCall, KeyedOperator, KeyedTwoInputOperator,
+    ListState, MapState, MapValues, OrderedOperator, Output, Postcard, ProcessWindowOperator, Record, RecordOperator,
+    ReducingState, Result, Setup, SideOutput, States, TemporalJoin, Text, Timer, TimerBatch, TopN, Trigger, Ttl,
+    ValueState, Window, WindowJoin, WindowOperator, WindowTopN, Windows,
     backend::TimeDomain,
     log,
     metrics::{Counter, Gauge},

@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Result},
     instance::Instance,
     native::context,
-    operator::{Operator, TypedBroadcast, TypedOperator},
+    operator::{Operator, TypedBroadcast, TypedOperator, TypedTwoInputs},
 };
 
 /// An emitted row: key, value and, if it has one, its time.
@@ -253,6 +253,43 @@ where
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let key = <O::Runs as TypedBroadcast>::BroadcastKey::encode(key, &mut keys)?;
         let value = <O::Runs as TypedBroadcast>::BroadcastValue::encode(value, &mut values)?;
+        let mut batch = Batch::default();
+        batch.push(timestamp, key.then_some(&keys), value.then_some(&values));
+        self.process(1, batch)
+    }
+
+    /// Gives the operator one record of its left input.
+    ///
+    /// # Errors
+    /// The operator's own, or the record's when a value has no encoding.
+    pub fn push_left(
+        &mut self,
+        key: <<O::Runs as TypedOperator>::Key as Codec>::View<'_>,
+        value: <<O::Runs as TypedOperator>::Value as Codec>::View<'_>,
+        timestamp: i64,
+    ) -> Result
+    where
+        O::Runs: TypedTwoInputs,
+    {
+        self.push(key, value, timestamp)
+    }
+
+    /// Gives the operator one record of its right input.
+    ///
+    /// # Errors
+    /// The operator's own, or the record's when a value has no encoding.
+    pub fn push_right(
+        &mut self,
+        key: <<O::Runs as TypedOperator>::Key as Codec>::View<'_>,
+        value: <<O::Runs as TypedTwoInputs>::Right as Codec>::View<'_>,
+        timestamp: i64,
+    ) -> Result
+    where
+        O::Runs: TypedTwoInputs,
+    {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let key = <O::Runs as TypedOperator>::Key::encode(key, &mut keys)?;
+        let value = <O::Runs as TypedTwoInputs>::Right::encode(value, &mut values)?;
         let mut batch = Batch::default();
         batch.push(timestamp, key.then_some(&keys), value.then_some(&values));
         self.process(1, batch)

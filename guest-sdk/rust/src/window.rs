@@ -56,8 +56,11 @@ mod windows;
 #[cfg(feature = "time-zones")]
 mod zone;
 
+pub(crate) use operator::no_map_values;
 pub use operator::{WindowOperator, Windowed};
+pub(crate) use panes::Grid;
 pub use rows::{AllRows, ProcessWindowOperator, RowList, RowLists, Rows, WindowRow};
 pub use stages::{Combine, Combined, Gathered, Partial, PreAggregate};
 pub use trigger::Trigger;
+pub(crate) use windows::Kind;
 pub use windows::{Window, Windows};

@@ -12,10 +12,10 @@ const FUNCTION: &str = "an operator function takes a record and an output: \
      with `MapValues<Value>` instead of `Output` to give each row another value";
 
 const IMPL: &str = "`#[operator]` is put on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator`, \
-     `WindowOperator`, `ProcessWindowOperator` or `BatchOperator` for a type";
+     `KeyedTwoInputOperator`, `WindowOperator`, `ProcessWindowOperator` or `BatchOperator` for a type";
 
 const ITEM: &str = "`#[operator]` is put on a function, or on an `impl` of `RecordOperator`, `KeyedOperator`, `KeyedBroadcastOperator`, \
-     `WindowOperator`, `ProcessWindowOperator` or `BatchOperator`";
+     `KeyedTwoInputOperator`, `WindowOperator`, `ProcessWindowOperator` or `BatchOperator`";
 
 const ARGUMENTS: &str =
     "`#[operator]` takes no arguments but `shared`: `#[operator(shared)]`, for one that `operators!` names";
@@ -42,10 +42,21 @@ fn of_impl(item: &ItemImpl, shared: bool) -> Result<TokenStream> {
         return Err(Error::new_spanned(&item.generics, "an operator is exported: its type cannot be generic"));
     }
     let of = &item.self_ty;
+    let joined = |runs: TokenStream| quote!(::wasmill_sdk::operator::KeyedTwoInputs<::wasmill_sdk::join::#runs>);
     let runs = match path.segments.last().map(|last| last.ident.to_string()).as_deref() {
         Some("RecordOperator") => quote!(::wasmill_sdk::operator::Records<#of>),
         Some("KeyedOperator") => quote!(::wasmill_sdk::operator::Keyed<#of>),
         Some("KeyedBroadcastOperator") => quote!(::wasmill_sdk::operator::KeyedBroadcast<#of>),
+        Some("KeyedTwoInputOperator") => quote!(::wasmill_sdk::operator::KeyedTwoInputs<#of>),
+        Some("OrderedOperator") => quote!(::wasmill_sdk::operator::Keyed<::wasmill_sdk::ordered::Ordered<#of>>),
+        Some("WindowJoin") => joined(quote!(WindowJoined<#of>)),
+        Some("IntervalJoin") => joined(quote!(IntervalJoined<#of>)),
+        Some("TemporalJoin") => joined(quote!(TemporalJoined<#of>)),
+        Some("Deduplicate") => quote!(::wasmill_sdk::operator::Keyed<::wasmill_sdk::deduplicate::Deduplicated<#of>>),
+        Some("TopN") => quote!(::wasmill_sdk::operator::Keyed<::wasmill_sdk::top_n::TopOfKeys<#of>>),
+        Some("WindowTopN") => quote! {
+            ::wasmill_sdk::operator::Keyed<::wasmill_sdk::window::Windowed<::wasmill_sdk::top_n::TopOfWindows<#of>>>
+        },
         Some("WindowOperator") => quote!(::wasmill_sdk::operator::Keyed<::wasmill_sdk::window::Windowed<#of>>),
         Some("ProcessWindowOperator") => quote! {
             ::wasmill_sdk::operator::Keyed<::wasmill_sdk::window::Windowed<::wasmill_sdk::window::AllRows<#of>>>
@@ -67,7 +78,7 @@ fn of_impl(item: &ItemImpl, shared: bool) -> Result<TokenStream> {
 fn inlined(mut item: ItemImpl) -> ItemImpl {
     for member in &mut item.items {
         if let ImplItem::Fn(method) = member
-            && ["process", "add"].iter().any(|name| method.sig.ident == name)
+            && ["process", "process_left", "process_right", "add"].iter().any(|name| method.sig.ident == name)
         {
             method.attrs.retain(|attribute| !matches!(&attribute.meta, Meta::Path(path) if path.is_ident("inline")));
             if !method.attrs.iter().any(|attribute| attribute.path().is_ident("inline")) {

@@ -13,8 +13,8 @@ fn as_computed_for_turnaround(sink: &Sink, found: Vec<String>) {
     has_lines_of(format!("examples/turnaround/oracle/expected/{}.txt", sink.result), sink, &found);
 }
 
-/// Each attempt is killed after `patience` milliseconds at the soonest: longer for jobs whose state changes much, which take longer
-/// at so many checkpoints.
+/// Each attempt is killed after about `patience` milliseconds: later for jobs whose state changes much, which take longer at so many
+/// checkpoints.
 fn three_ways(pipeline: &Pipeline, patience: u64, check: fn(&Sink, Vec<String>)) {
     (1..=3).for_each(|parallelism| pipeline.whole(parallelism, &check));
     pipeline.killed(50, patience, &[2], &check);

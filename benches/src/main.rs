@@ -6,10 +6,12 @@
 
 mod checkpoints;
 mod ends;
+mod latency;
 mod nexmark;
 mod operators;
 mod plain;
 mod report;
+mod standing;
 mod usage;
 mod workload;
 
@@ -47,6 +49,18 @@ struct Arguments {
     /// time to recover.
     #[arg(long, conflicts_with = "only")]
     checkpoints: bool,
+    /// Measure how long rows take through W2 at a rate, with checkpoints.
+    #[arg(long, conflicts_with_all = ["only", "checkpoints"])]
+    latency: bool,
+    /// With `--latency`: rows a second.
+    #[arg(long, default_value_t = 100_000)]
+    rate: u64,
+    /// With `--latency`: for how long.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Measure the time from `wasmill run` to the first row, and the memory of 2,000 idle subtasks.
+    #[arg(long, conflicts_with_all = ["only", "checkpoints", "latency"])]
+    standing: bool,
     /// Measure the queries of Nexmark: their results are dropped.
     #[arg(long, conflicts_with_all = ["only", "checkpoints"])]
     nexmark: bool,
@@ -59,6 +73,9 @@ struct Arguments {
     /// Measure one query of Nexmark in this process. What the benchmark runs itself as.
     #[arg(long, hide = true)]
     nexmark_case: Option<String>,
+    /// Measure one case of the latencies in this process. What the benchmark runs itself as.
+    #[arg(long, hide = true)]
+    latency_case: Option<String>,
     /// Measure one case of the checkpoints in this process. What the benchmark runs itself as.
     #[arg(long, hide = true)]
     checkpoint_case: Option<String>,
@@ -92,12 +109,22 @@ fn main() -> Result<()> {
     if let Some(case) = &arguments.checkpoint_case {
         return checkpoints::one(case);
     }
+    if let Some(case) = &arguments.latency_case {
+        return latency::one(case);
+    }
     if let Some(case) = &arguments.nexmark_case {
         return nexmark::one(case);
     }
     if arguments.nexmark {
         let Arguments { queries, parallelism, repeats, events, json, .. } = &arguments;
         return nexmark::all(queries, parallelism, *repeats, *events, *json);
+    }
+    if arguments.latency {
+        let Arguments { parallelism, rate, seconds, json, .. } = &arguments;
+        return latency::all(parallelism, *rate, *seconds, *json);
+    }
+    if arguments.standing {
+        return standing::all();
     }
     if arguments.checkpoints {
         return checkpoints::all(&arguments.parallelism, arguments.repeats, arguments.scale, arguments.json);

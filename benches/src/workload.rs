@@ -195,13 +195,25 @@ pub(crate) fn keyed_count(
     state: Arc<dyn StateBackend>,
     checkpoints: CheckpointSettings,
 ) -> Result<(Job, Checksum)> {
-    let name = JobName::local("keyed-count");
-    let operators = Operators::new(variant, name.clone())?;
     let source = Arc::new(GeneratorSource { count: records, ..GeneratorSource::counting(0, keys) });
     let sink = Checksum::default();
+    Ok((keyed_count_of(variant, parallelism, source, sink.clone(), state, checkpoints)?, sink))
+}
+
+/// A keyed count of the rows of a source, into a sink.
+pub(crate) fn keyed_count_of(
+    variant: Variant,
+    parallelism: u32,
+    source: Arc<dyn SourceFactory>,
+    sink: impl SinkFactory + 'static,
+    state: Arc<dyn StateBackend>,
+    checkpoints: CheckpointSettings,
+) -> Result<Job> {
+    let name = JobName::local("keyed-count");
+    let operators = Operators::new(variant, name.clone())?;
     let nodes = vec![("count", Exchange::Hash, operators.count()?)];
-    let job = assemble(name, source, nodes, sink.clone(), state, parallelism, quota());
-    Ok((Job { checkpoints, ..job }, sink))
+    let job = assemble(name, source, nodes, sink, state, parallelism, quota());
+    Ok(Job { checkpoints, ..job })
 }
 
 /// What the jobs of the benchmarks may use.
@@ -217,7 +229,7 @@ fn assemble(
     name: JobName,
     source: Arc<dyn SourceFactory>,
     operators: Vec<Step>,
-    sink: Checksum,
+    sink: impl SinkFactory + 'static,
     state: Arc<dyn StateBackend>,
     parallelism: u32,
     quota: Quota,

@@ -157,6 +157,34 @@ mod tests {
         assert!((0.19..2.0).contains(&since.elapsed().as_secs_f64()), "{:?}", since.elapsed());
     }
 
+    /// Rows due within the linger time travel together; those that are rare do not wait for others; a full batch waits for nothing.
+    #[test]
+    fn rows_of_a_rate_travel_together() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let batches = |rate: u64, rows: usize, linger: u64| {
+            let source = GeneratorSource { rate: Some(rate), count: None, ..GeneratorSource::counting(0, 3) };
+            let place = JobName::local("test").place("numbers", 0);
+            let mut source = source.create(SourceContext { place, parallelism: 1, restored: None }).unwrap();
+            let limit = BatchLimit { rows, bytes: 1 << 20, linger: Duration::from_millis(linger) };
+            runtime.block_on(async {
+                let (since, mut batches) = (Instant::now(), Vec::new());
+                while batches.len() < 4 {
+                    if let SourceEvent::Rows { batch, .. } = source.next(limit).await.unwrap() {
+                        batches.push(batch.rows());
+                    }
+                }
+                (batches, since.elapsed())
+            })
+        };
+        // A machine that is busy makes batches larger and later, never smaller or earlier.
+        let (together, elapsed) = batches(1_000, 1_000, 20);
+        assert!(together[1..].iter().all(|rows| *rows >= 20) && elapsed >= Duration::from_millis(60), "{together:?}");
+        let (rare, elapsed) = batches(20, 1_000, 1);
+        assert!(rare.iter().sum::<usize>() >= 4 && elapsed >= Duration::from_millis(150), "{rare:?} in {elapsed:?}");
+        let (full, elapsed) = batches(1_000, 5, 10_000);
+        assert!(full[1..] == [5; 3] && elapsed < Duration::from_secs(10), "{full:?} in {elapsed:?}");
+    }
+
     /// Rows as `timestamp key value`.
     fn shown(batch: &Batch) -> Vec<Vec<u8>> {
         let show = |row: wasmill_core::Row<'_>| format!("{} {:?} {:?}", row.timestamp, row.key, row.value).into_bytes();

@@ -7,6 +7,8 @@
 mod pace;
 mod split;
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use wasmill_core::{
     Batch, BoxFuture, Source, SourceContext,
@@ -36,6 +38,8 @@ pub(crate) struct Numbered<M> {
     turn: usize,
     /// When the first row was made, where there is a rate.
     since: Option<Instant>,
+    /// How long after that rows were last given, where there is a rate.
+    gave: Option<Duration>,
 }
 
 impl<M: Made> Numbered<M> {
@@ -57,7 +61,7 @@ impl<M: Made> Numbered<M> {
                 mine.map(Split::restore).collect::<Result<_, _>>()?
             }
         };
-        Ok(Box::new(Numbered { made, count, rate, splits, turn: 0, since: None }))
+        Ok(Box::new(Numbered { made, count, rate, splits, turn: 0, since: None, gave: None }))
     }
 }
 

@@ -9,22 +9,25 @@ use tokio::time::Instant;
 use super::{Made, Numbered};
 
 impl<M: Made> Numbered<M> {
-    /// The split to take rows of and how many may be taken now, at most `limit`; waits until there are some. `None` when all
-    /// have ended or are left out.
+    /// The split to take rows of and how many may be taken now, at most `limit`; waits until there are some, and, unless a batch
+    /// is full before, for `linger` since the last ones, so that rows travel together. `None` when all have ended or are left out.
     pub(super) async fn due(&mut self, limit: usize, linger: Duration) -> Option<(usize, usize)> {
         let Some(rate) = self.rate else {
             return self.live().next().map(|split| (split, limit));
         };
         let since = *self.since.get_or_insert_with(Instant::now);
-        let (_, due) = self.most_due(rate, since.elapsed())?;
-        if due == 0 {
-            // Until the next row is due, and so long that rows travel together.
-            let live = self.splits.iter().filter(|split| split.is_live());
-            let next = live.map(|split| split.made * split.of()).min().unwrap_or_default();
-            let wait = Duration::try_from_secs_f64(next as f64 / rate as f64).unwrap_or(Duration::MAX);
-            tokio::time::sleep(wait.saturating_sub(since.elapsed()).max(linger)).await;
+        let live = self.splits.iter().filter(|split| split.is_live());
+        let (first, of) = live.map(|split| (split.made, split.of())).min_by_key(|(made, of)| made * of)?;
+        let at = |number: u64| Duration::try_from_secs_f64(number as f64 / rate as f64).unwrap_or(Duration::MAX);
+        let (next, full) = (at(first * of), at((first + limit as u64) * of));
+        let rested = self.gave.map_or(Duration::ZERO, |gave| gave + linger);
+        let wait = next.max(rested.min(full)).saturating_sub(since.elapsed());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
-        let (split, due) = self.most_due(rate, since.elapsed())?;
+        let elapsed = since.elapsed();
+        self.gave = Some(elapsed);
+        let (split, due) = self.most_due(rate, elapsed)?;
         Some((split, due.min(limit as u64) as usize))
     }
 

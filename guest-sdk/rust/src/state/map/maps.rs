@@ -1,5 +1,6 @@
 //! Holds what is known of the maps of a state by slot.
 
+mod entries;
 mod entry;
 mod read;
 
@@ -43,7 +44,18 @@ impl<V: StateValue> Maps<V> {
         let generation = changes.generation;
         let expires = self.lifetime.as_ref().map_or(i64::MAX, Lifetime::expiry);
         let map = &mut self.maps[slot as usize];
-        let (is_there, is_own) = match map.entries.get(map_key) {
+        let (is_there, is_own) = match map.entries.get_mut(map_key) {
+            // Most that are written were written before, since the last cut.
+            Some(Held { cell: Cell::Changed(of, held), expires: until, weight, .. })
+                if *of == generation && value.is_some() =>
+            {
+                if let Some(value) = value {
+                    let heavier = V::weight(&value).min(u32::MAX as usize) as u32;
+                    self.heap = self.heap - *weight as usize + heavier as usize;
+                    (*held, *until, *weight) = (value, expires, heavier);
+                }
+                return;
+            }
             Some(held) => (true, held.is_own && held.cell.is_changed_in(generation)),
             None => (false, map.whole),
         };
@@ -173,7 +185,7 @@ impl<V: StateValue> Entries for Maps<V> {
             writes::add(writes, Operation::Clear, Some(&[]), expiring.then_some(i64::MAX));
         }
         let (mut visited, mut removed, held_before) = (0, Vec::new(), writes::bytes(writes));
-        for (map_key, held) in map.entries.range_mut::<MapKeyBytes, _>((start, Bound::Unbounded)) {
+        for (map_key, held) in map.entries.range_mut(start.as_ref().map(|map_key| &map_key[..])) {
             if visited > 0
                 && (writes::bytes(writes) >= max_bytes || held_before + visited * writes::OVERHEAD >= max_bytes)
             {

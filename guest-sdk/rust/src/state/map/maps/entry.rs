@@ -1,12 +1,10 @@
 //! Holds what is known of one map.
 
-use std::collections::BTreeMap;
-
 use smallvec::SmallVec;
 
-use super::{Cell, Generation};
+use super::{Cell, Generation, entries::MapEntries};
 
-/// An encoded map key. Short ones, numbers and times above all, stand in the tree itself.
+/// An encoded map key. Short ones, numbers and times above all, stand in place.
 pub(super) type MapKeyBytes = SmallVec<[u8; 16]>;
 
 /// An entry of a map.
@@ -23,7 +21,7 @@ pub(super) struct Held<T> {
 /// What is known of a map.
 pub(super) struct Map<T> {
     /// Entries by encoded map key; those that are known to be absent too.
-    pub(super) entries: BTreeMap<MapKeyBytes, Held<T>>,
+    pub(super) entries: MapEntries<T>,
     /// Whether what is not in `entries` does not exist.
     pub(super) whole: bool,
     /// Whether its beginning was read from the host.
@@ -41,7 +39,7 @@ pub(super) struct Map<T> {
 impl<T> Default for Map<T> {
     fn default() -> Map<T> {
         Map {
-            entries: BTreeMap::new(),
+            entries: MapEntries::default(),
             whole: false,
             is_begun: false,
             is_read: false,
@@ -56,7 +54,7 @@ impl<T> Default for Map<T> {
 impl<T> Map<T> {
     /// Memory that an entry takes beside what its value has on the heap, roughly, in bytes.
     pub(super) fn cost(map_key: &[u8]) -> usize {
-        // Nodes of the tree are two thirds full on average.
+        // Nodes of a tree are two thirds full on average, and so are vectors.
         let beside = if map_key.len() > 16 { map_key.len() } else { 0 };
         beside + (size_of::<MapKeyBytes>() + size_of::<Held<T>>()) * 3 / 2
     }

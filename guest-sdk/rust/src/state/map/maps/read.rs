@@ -145,7 +145,7 @@ impl<V: StateValue> Maps<V> {
             Some((last, _)) if told.more => Bound::Included(last),
             _ => Bound::Unbounded,
         };
-        let mut held = map.entries.range::<[u8], _>((Bound::Included(from), end)).peekable();
+        let mut held = map.entries.range((Bound::Included(from), end)).peekable();
         let mut told_rows = rows(told).peekable();
         let (mut page, now) = (none(), self.now());
         while let Some(map_key) = first(&mut held, &mut told_rows) {

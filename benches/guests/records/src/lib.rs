@@ -3,9 +3,7 @@
 use wasmill_sdk::prelude::*;
 
 /// Reads the ten digits at the start of the payload, adds one, writes the digits behind them and the number.
-pub struct Parse {
-    record: Vec<u8>,
-}
+pub struct Parse;
 
 #[operator(shared)]
 impl RecordOperator for Parse {
@@ -14,22 +12,20 @@ impl RecordOperator for Parse {
     type Output = MapValues<Bytes>;
 
     fn open(_: &mut Setup) -> Result<Self> {
-        Ok(Parse { record: Vec::new() })
+        Ok(Parse)
     }
 
     fn process(&mut self, record: Record<'_, (), Bytes>, _: &mut Call<'_>, out: &mut Self::Output) -> Result<()> {
         if record.value.len() < 28 {
             return Err(Error::record("it is too short"));
         }
-        self.record.clear();
-        self.record.extend_from_slice(record.value);
-        let mut number = self.record[8..18].iter().fold(0, |number, digit| number * 10 + u64::from(digit & 15)) + 1;
-        self.record[..8].copy_from_slice(&number.to_le_bytes());
-        for digit in self.record[18..28].iter_mut().rev() {
+        let record = out.set_mut(record.value);
+        let mut number = record[8..18].iter().fold(0, |number, digit| number * 10 + u64::from(digit & 15)) + 1;
+        record[..8].copy_from_slice(&number.to_le_bytes());
+        for digit in record[18..28].iter_mut().rev() {
             *digit = b'0' + (number % 10) as u8;
             number /= 10;
         }
-        out.set(&self.record);
         Ok(())
     }
 }

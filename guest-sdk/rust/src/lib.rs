@@ -103,7 +103,7 @@ pub use operator::{
     BatchOperator, KeyedBroadcastOperator, KeyedOperator, KeyedTwoInputOperator, Operator, RecordOperator,
 };
 pub use ordered::OrderedOperator;
-pub use output::{BATCH_BYTES, MapValues, Output, OutputKind, SideOutput};
+pub use output::{BATCH_BYTES, Keep, MapValues, Output, OutputKind, SideOutput};
 pub use record::{Headers, Record, Timer};
 pub use setup::Setup;
 pub use state::{

@@ -1,17 +1,21 @@
 //! Builds the columns that an operator emits.
 
+mod keep;
 mod map_values;
+mod passed;
 mod side;
 
 use std::{marker::PhantomData, sync::Arc};
 
+pub use keep::Keep;
 pub use map_values::MapValues;
+pub(crate) use passed::Passed;
 pub(crate) use side::Side;
 pub use side::SideOutput;
 
 use crate::{
     backend::Emit,
-    batch::{Batch, KEY_ABSENT, NO_TIME, TimerBatch, VALUE_ABSENT},
+    batch::{Batch, KEY_ABSENT, NO_TIME, VALUE_ABSENT},
     codec::{Codec, CodecError},
 };
 
@@ -25,41 +29,18 @@ pub struct Port {
     pub(crate) emit: Arc<dyn Emit>,
 }
 
-/// Columns of the input that an output may pass on untouched.
-#[derive(Debug, Default)]
-pub struct Passed {
-    pub(crate) timestamps: Vec<i64>,
-    pub(crate) key_ends: Vec<u32>,
-    pub(crate) keys: Vec<u8>,
-    pub(crate) flags: Vec<u8>,
-    pub(crate) header_ends: Vec<u32>,
-    pub(crate) headers: Vec<u8>,
-}
-
-impl From<Batch> for Passed {
-    fn from(batch: Batch) -> Passed {
-        let Batch { timestamps, key_ends, keys, flags, header_ends, headers, .. } = batch;
-        Passed { timestamps, key_ends, keys, flags, header_ends, headers }
-    }
-}
-
-impl From<TimerBatch> for Passed {
-    fn from(timers: TimerBatch) -> Passed {
-        Passed { timestamps: timers.times, key_ends: timers.key_ends, keys: timers.keys, ..Passed::default() }
-    }
-}
-
-/// How an operator emits: [`Output`] for any number of rows, [`MapValues`] for the same rows with other values.
+/// How an operator emits: [`Output`] for any number of rows, [`MapValues`] for the same rows with other values, [`Keep`] for some of
+/// them as they are.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a way to emit",
     label = "not an output",
-    note = "use `Output<Key, Value>` to emit rows, or `MapValues<Value>` to give each row another value"
+    note = "use `Output<Key, Value>` to emit rows, `MapValues<Value>` to give each row another value, or `Keep` to filter"
 )]
 pub trait OutputKind: Sized + 'static {
     /// The codec of the keys that are emitted where those of the input have codec `K`.
     type Key<K: Codec>: Codec;
-    /// The codec of the values that are emitted.
-    type Value: Codec;
+    /// The codec of the values that are emitted where those of the input have codec `V`.
+    type Value<V: Codec>: Codec;
     /// Whether keys and headers of the input are passed on.
     #[doc(hidden)]
     const PASSES: bool;
@@ -156,7 +137,7 @@ impl<K: Codec, V: Codec> Output<K, V> {
 
 impl<K: Codec, V: Codec> OutputKind for Output<K, V> {
     type Key<Input: Codec> = K;
-    type Value = V;
+    type Value<Input: Codec> = V;
     const PASSES: bool = false;
 
     fn new(port: Port) -> Self {

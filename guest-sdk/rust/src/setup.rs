@@ -224,7 +224,7 @@ impl Setup {
         if O::PASSES {
             self.description.inputs[0].columns |= Columns::KEYS | Columns::HEADERS;
         }
-        self.output::<O::Key<K>, O::Value>("out");
+        self.output::<O::Key<K>, O::Value<V>>("out");
         O::new(Port { index: 0, emit: self.emit.clone() })
     }
 

@@ -32,10 +32,10 @@ impl RecordOperator for Parse {
 
 /// Keeps a pseudo-random half.
 #[operator(shared)]
-pub fn half(record: Record<'_, (), Bytes>, out: &mut Output<(), Bytes>) -> Result<()> {
+pub fn half(record: Record<'_, (), Bytes>, out: &mut Keep) -> Result<()> {
     let number = record.value.first_chunk().ok_or_else(|| Error::record("it is too short"))?;
     if (mix(u64::from_le_bytes(*number)) as i64) >= 0 {
-        out.emit((), record.value);
+        out.keep();
     }
     Ok(())
 }

@@ -281,7 +281,7 @@ impl<O: KeyedBroadcastOperator> TypedOperator for KeyedBroadcast<O> {
     type Key = O::Key;
     type Value = O::Value;
     type OutKey = <O::Output as OutputKind>::Key<O::Key>;
-    type OutValue = <O::Output as OutputKind>::Value;
+    type OutValue = <O::Output as OutputKind>::Value<O::Value>;
 }
 
 /// The codecs of a broadcast input; lets a test speak of its rows with their types.

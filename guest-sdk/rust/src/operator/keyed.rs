@@ -258,5 +258,5 @@ impl<O: KeyedOperator> TypedOperator for Keyed<O> {
     type Key = O::Key;
     type Value = O::Value;
     type OutKey = <O::Output as OutputKind>::Key<O::Key>;
-    type OutValue = <O::Output as OutputKind>::Value;
+    type OutValue = <O::Output as OutputKind>::Value<O::Value>;
 }

@@ -163,5 +163,5 @@ impl<O: RecordOperator> TypedOperator for Records<O> {
     type Key = O::Key;
     type Value = O::Value;
     type OutKey = <O::Output as OutputKind>::Key<O::Key>;
-    type OutValue = <O::Output as OutputKind>::Value;
+    type OutValue = <O::Output as OutputKind>::Value<O::Value>;
 }

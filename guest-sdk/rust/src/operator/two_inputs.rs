@@ -286,7 +286,7 @@ impl<O: KeyedTwoInputOperator> TypedOperator for KeyedTwoInputs<O> {
     type Key = O::Key;
     type Value = O::Left;
     type OutKey = <O::Output as OutputKind>::Key<O::Key>;
-    type OutValue = <O::Output as OutputKind>::Value;
+    type OutValue = <O::Output as OutputKind>::Value<O::Left>;
 }
 
 /// The codec of a right input; lets a test speak of its rows with their types.

@@ -82,7 +82,7 @@ impl MapValues<Bytes> {
 
 impl<V: Codec> OutputKind for MapValues<V> {
     type Key<K: Codec> = K;
-    type Value = V;
+    type Value<Input: Codec> = V;
     const PASSES: bool = true;
 
     fn new(port: Port) -> Self {
@@ -123,21 +123,20 @@ impl<V: Codec> OutputKind for MapValues<V> {
         let rows = self.count();
         let (value_ends, values) = self.values.take(rows);
         let mut flags = std::mem::take(&mut self.flags);
+        (input.batch.value_ends, input.batch.values) = Default::default();
         if let Some(kept) = self.kept.take() {
-            input = gather(&input, &kept);
+            input.keep(&kept);
         }
         self.rows = 0;
         self.set = None;
         if rows == 0 {
             return;
         }
-        if input.flags.iter().any(|flag| flag & KEY_ABSENT != 0) {
+        if input.batch.flags.iter().any(|flag| flag & KEY_ABSENT != 0) {
             flags.resize(rows, 0);
-            flags.iter_mut().zip(&input.flags).for_each(|(flag, passed)| *flag |= passed & KEY_ABSENT);
+            flags.iter_mut().zip(&input.batch.flags).for_each(|(flag, passed)| *flag |= passed & KEY_ABSENT);
         }
-        let Passed { timestamps, key_ends, keys, header_ends, headers, .. } = input;
-        let batch = Batch { timestamps, key_ends, keys, value_ends, values, flags, header_ends, headers };
-        self.port.emit.emit(self.port.index, batch);
+        self.port.emit.emit(self.port.index, Batch { value_ends, values, flags, ..input.batch });
     }
 
     fn discard(&mut self) {
@@ -148,27 +147,4 @@ impl<V: Codec> OutputKind for MapValues<V> {
         self.set = None;
         self.failure = None;
     }
-}
-
-/// The columns of the rows `kept`.
-fn gather(input: &Passed, kept: &[u32]) -> Passed {
-    fn pick<T: Copy>(column: &[T], kept: &[u32]) -> Vec<T> {
-        if column.is_empty() { Vec::new() } else { kept.iter().map(|&row| column[row as usize]).collect() }
-    }
-    fn pick_bytes(ends: &[u32], bytes: &[u8], kept: &[u32]) -> (Vec<u32>, Vec<u8>) {
-        let mut out = Vec::new();
-        if ends.is_empty() {
-            return Default::default();
-        }
-        let entry = |&row: &u32| {
-            let start = if row == 0 { 0 } else { ends[row as usize - 1] as usize };
-            out.extend_from_slice(&bytes[start..ends[row as usize] as usize]);
-            out.len() as u32
-        };
-        (kept.iter().map(entry).collect(), out)
-    }
-    let (key_ends, keys) = pick_bytes(&input.key_ends, &input.keys, kept);
-    let (header_ends, headers) = pick_bytes(&input.header_ends, &input.headers, kept);
-    let (timestamps, flags) = (pick(&input.timestamps, kept), pick(&input.flags, kept));
-    Passed { timestamps, key_ends, keys, flags, header_ends, headers }
 }

@@ -39,8 +39,8 @@
 //! | [`BatchOperator`] | a batch of columns | in bulk | several inputs and outputs, no copy at all |
 //!
 //! Inputs and outputs follow from the types: a [codec] each for key and value, where `()` is a column that is not there and
-//! that nothing copies. Rows are emitted to an [`Output`], or given another value by [`MapValues`], which moves all other
-//! columns from the input to the output.
+//! that nothing copies. Rows are emitted to an [`Output`], given another value by [`MapValues`], which moves all other
+//! columns from the input to the output, or passed on as they are by [`Keep`].
 //!
 //! # What it costs
 //!

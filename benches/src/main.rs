@@ -5,17 +5,20 @@
 //! wall time. Every measurement is a process of its own, so that peak memory is its own too.
 
 mod checkpoints;
+mod curve;
 mod ends;
 mod latency;
 mod nexmark;
 mod operators;
 mod plain;
 mod report;
+mod stages;
 mod standing;
+mod text;
 mod usage;
 mod workload;
 
-use std::{process::Command, time::Instant};
+use std::{collections::BTreeMap, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -61,6 +64,9 @@ struct Arguments {
     /// Measure the time from `wasmill run` to the first row, and the memory of 2,000 idle subtasks.
     #[arg(long, conflicts_with_all = ["only", "checkpoints", "latency"])]
     standing: bool,
+    /// Measure what a record costs over the size of state: a keyed count over 100,000 to 10,000,000 keys.
+    #[arg(long, conflicts_with_all = ["only", "checkpoints", "nexmark"])]
+    state_curve: bool,
     /// Measure the queries of Nexmark: their results are dropped.
     #[arg(long, conflicts_with_all = ["only", "checkpoints"])]
     nexmark: bool,
@@ -76,6 +82,9 @@ struct Arguments {
     /// Measure one case of the latencies in this process. What the benchmark runs itself as.
     #[arg(long, hide = true)]
     latency_case: Option<String>,
+    /// Measure one point of the curve over the size of state in this process. What the benchmark runs itself as.
+    #[arg(long, hide = true)]
+    state_curve_case: Option<String>,
     /// Measure one case of the checkpoints in this process. What the benchmark runs itself as.
     #[arg(long, hide = true)]
     checkpoint_case: Option<String>,
@@ -98,6 +107,8 @@ struct Measurement {
     seconds: f64,
     /// Peak resident memory of the process, bytes.
     peak_memory: u64,
+    /// Nanoseconds per record by stage, over all nodes and subtasks; none for a plain loop.
+    stages: BTreeMap<String, f64>,
 }
 
 fn main() -> Result<()> {
@@ -111,6 +122,12 @@ fn main() -> Result<()> {
     }
     if let Some(case) = &arguments.latency_case {
         return latency::one(case);
+    }
+    if let Some(case) = &arguments.state_curve_case {
+        return curve::one(case);
+    }
+    if arguments.state_curve {
+        return curve::all(&arguments.parallelism, arguments.repeats, arguments.scale, arguments.json);
     }
     if let Some(case) = &arguments.nexmark_case {
         return nexmark::one(case);
@@ -132,7 +149,7 @@ fn main() -> Result<()> {
     let workloads = if arguments.only.is_empty() { Workload::ALL.to_vec() } else { arguments.only.clone() };
     let mut rows = Vec::new();
     for workload in workloads {
-        let records = workload.records(arguments.scale);
+        let records = workload.records(arguments.scale)?;
         for &parallelism in &arguments.parallelism {
             let mut runs = Vec::new();
             for repeat in 0..arguments.repeats {
@@ -174,18 +191,19 @@ fn measure(one: &[String]) -> Result<Measurement> {
     let workload = Workload::ALL.into_iter().find(|w| w.name() == workload).context("no such workload")?;
     let variant = Variant::ALL.into_iter().find(|v| v.name() == variant).context("no such variant")?;
     let (parallelism, records): (u32, u64) = (parallelism.parse()?, records.parse()?);
-    let (outcome, cpu, seconds) = match variant {
+    let (outcome, cpu, seconds, stages) = match variant {
         Variant::Plain => {
             let (cpu, started) = (usage::cpu(), Instant::now());
-            (workload.plain(records)?, usage::cpu() - cpu, started.elapsed())
+            (workload.plain(records)?, usage::cpu() - cpu, started.elapsed(), BTreeMap::new())
         }
         _ => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let state = tempfile::tempdir()?;
             let (job, sink) = workload.job(variant, parallelism, records, &state.path().join("state"))?;
             let (cpu, started) = (usage::cpu(), Instant::now());
-            runtime.block_on(async { wasmill_engine::start(job).await?.wait().await })?;
-            (sink.outcome(), usage::cpu() - cpu, started.elapsed())
+            let summary = runtime.block_on(async { wasmill_engine::start(job).await?.wait().await })?;
+            let (cpu, elapsed) = (usage::cpu() - cpu, started.elapsed());
+            (sink.outcome(), cpu, elapsed, stages::per_record(&summary.progress, records))
         }
     };
     Ok(Measurement {
@@ -197,5 +215,6 @@ fn measure(one: &[String]) -> Result<Measurement> {
         cpu_ns: cpu.as_nanos() as f64 / records as f64,
         seconds: seconds.as_secs_f64(),
         peak_memory: usage::peak_memory(),
+        stages,
     })
 }

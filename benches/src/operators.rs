@@ -82,6 +82,14 @@ impl Operators {
         self.shared::<bench_records::half>("benches/guests/records/bench-records.wasm", "half")
     }
 
+    pub(crate) fn words(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_words::split>("benches/guests/words/bench-words.wasm", "split")
+    }
+
+    pub(crate) fn running_count(&self) -> Result<Arc<dyn OperatorFactory>> {
+        self.shared::<bench_words::Count>("benches/guests/words/bench-words.wasm", "count")
+    }
+
     pub(crate) fn window_count(&self) -> Result<Arc<dyn OperatorFactory>> {
         self.shared::<bench_windows::WindowCount>("benches/guests/windows/bench-windows.wasm", "windows")
     }

@@ -1,10 +1,13 @@
 //! The floor: each workload as a plain loop of one thread, no engine. Also the independent source of the counts and sums
 //! that every other variant must reproduce.
 
-use std::{collections::HashMap, hint::black_box};
+use std::{collections::HashMap, hint::black_box, path::Path};
+
+use anyhow::Result;
 
 use crate::{
     ends::{put_digits, stamp},
+    text::each_word,
     workload::Outcome,
 };
 
@@ -47,6 +50,22 @@ pub(crate) fn word_count(lines: &[Vec<u8>], repeats: u64) -> Outcome {
         }
     }
     Outcome { rows: counts.len() as u64, sum: counts.values().sum() }
+}
+
+/// W6: the running count of each word of a text; how many words, and the sum of the counts.
+pub(crate) fn running_word_count(folder: &Path) -> Result<Outcome> {
+    let mut counts: HashMap<Box<[u8]>, u64> = HashMap::new();
+    let mut outcome = Outcome { rows: 0, sum: 0 };
+    each_word(folder, |word| {
+        let count = match counts.get_mut(word) {
+            Some(count) => count,
+            None => counts.entry(word.into()).or_default(),
+        };
+        *count += 1;
+        outcome.rows += 1;
+        outcome.sum = outcome.sum.wrapping_add(*count);
+    })?;
+    Ok(outcome)
 }
 
 /// W1: each record's number plus one, written into it, for a pseudo-random half of them; the sum of those numbers.

@@ -1,6 +1,11 @@
 //! Prints the medians as a table.
 
-use crate::{Measurement, operators::Variant, workload::Workload};
+use crate::{
+    Measurement,
+    operators::Variant,
+    stages::{ENGINE, STAGES},
+    workload::Workload,
+};
 
 /// One workload at one parallelism.
 pub(crate) struct Row {
@@ -16,6 +21,8 @@ pub(crate) struct Row {
 /// Medians over the repeats of one variant.
 struct Medians {
     cpu_ns: f64,
+    /// In the order of the columns.
+    stages: Vec<f64>,
     per_second: f64,
     peak_memory: f64,
 }
@@ -34,9 +41,15 @@ fn medians<'a>(runs: impl Iterator<Item = &'a Measurement>) -> Medians {
     let runs: Vec<&Measurement> = runs.collect();
     Medians {
         cpu_ns: median(runs.iter().map(|run| run.cpu_ns)),
+        stages: columns().map(|stage| median(runs.iter().filter_map(|run| run.stages.get(stage).copied()))).collect(),
         per_second: median(runs.iter().map(|run| run.records as f64 / run.seconds)),
         peak_memory: median(runs.iter().map(|run| run.peak_memory as f64)),
     }
+}
+
+/// The stages of the breakdown.
+fn columns() -> impl Iterator<Item = &'static str> {
+    STAGES.into_iter().chain([ENGINE])
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -67,5 +80,19 @@ pub(crate) fn print(rows: &[Row]) {
             row.wasm.per_second / 1e6,
             row.wasm.peak_memory / 1e6,
         );
+    }
+
+    println!(
+        "\nWhere the time goes: nanoseconds per record by stage, over all subtasks, on the clock and not on the CPU.\n"
+    );
+    print!("{:<15} {:>2} {:<6}", "workload", "p", "");
+    columns().for_each(|stage| print!(" {stage:>10}"));
+    println!();
+    for row in rows {
+        for (variant, medians) in [("wasm", &row.wasm), ("native", &row.native)] {
+            print!("{:<15} {:>2} {variant:<6}", row.workload.name(), row.parallelism);
+            medians.stages.iter().for_each(|nanoseconds| print!(" {nanoseconds:>10.2}"));
+            println!();
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use wasmill_connectors::generator::GeneratorSource;
+use wasmill_connectors::{file::FileSource, generator::GeneratorSource, rows::RowFormat};
 use wasmill_core::{
     JobName, MaxParallelism, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{Edge, Exchange, LogicalGraph, Node, Role},
@@ -20,7 +20,7 @@ use wasmill_state::{RedbState, StoreOptions};
 use crate::{
     ends::{self, Checksum, Lines, MadeUp, novels},
     operators::{Operators, Variant},
-    plain,
+    plain, text,
 };
 
 /// Keys of the keyed count.
@@ -62,13 +62,15 @@ pub(crate) enum Workload {
     W3,
     /// The same with map state and timers.
     W3t,
+    /// W6: words of 200 MB of text in files, hashed into a running count a word, each count emitted; a record is a word.
+    W6,
     /// Words of the six novels, hashed into a count a word, emitted at the end; a record is a word.
     Words,
 }
 
 impl Workload {
     /// All of them.
-    pub(crate) const ALL: [Workload; 10] = [
+    pub(crate) const ALL: [Workload; 11] = [
         Workload::Pass,
         Workload::PassChannel,
         Workload::W1,
@@ -78,6 +80,7 @@ impl Workload {
         Workload::W2DeadLetter,
         Workload::W3,
         Workload::W3t,
+        Workload::W6,
         Workload::Words,
     ];
 
@@ -93,13 +96,22 @@ impl Workload {
             Workload::W2DeadLetter => "w2-dead-letter",
             Workload::W3 => "w3",
             Workload::W3t => "w3t",
+            Workload::W6 => "w6",
             Workload::Words => "words",
         }
     }
 
-    /// Records of a run of usual length: a few seconds at most.
-    pub(crate) fn records(self, scale: f64) -> u64 {
+    /// Records of a run of usual length: a few seconds at most. Of W6 all words, whatever the scale.
+    ///
+    /// # Errors
+    /// When there is no text.
+    pub(crate) fn records(self, scale: f64) -> Result<u64> {
         let records = match self {
+            Workload::W6 => {
+                let mut words = 0;
+                text::each_word(&text::folder()?, |_| words += 1)?;
+                return Ok(words);
+            }
             Workload::Pass | Workload::PassChannel => 40_000_000.0,
             Workload::W1 | Workload::W1c | Workload::W1s => 20_000_000.0,
             Workload::W2 => 40_000_000.0,
@@ -107,7 +119,7 @@ impl Workload {
             Workload::W2DeadLetter => 10_000_000.0,
             Workload::Words => 20.0 * WORDS as f64,
         };
-        self.whole((records * scale) as u64)
+        Ok(self.whole((records * scale) as u64))
     }
 
     /// The nearest number of records that the workload can have.
@@ -125,6 +137,7 @@ impl Workload {
             Workload::W1 | Workload::W1c | Workload::W1s => plain::records(records),
             Workload::W2 | Workload::W2DeadLetter => plain::keyed_count(records, KEYS),
             Workload::W3 | Workload::W3t => plain::windows(records),
+            Workload::W6 => plain::running_word_count(&text::folder()?)?,
             Workload::Words => plain::word_count(&novels()?, records / WORDS),
         })
     }
@@ -157,6 +170,11 @@ impl Workload {
             Workload::PassChannel => (generator(KEYS), vec![("pass", Exchange::Rebalance, operators.pass()?)]),
             Workload::W2 | Workload::W2DeadLetter => {
                 (generator(KEYS), vec![("count", Exchange::Hash, operators.count()?)])
+            }
+            Workload::W6 => {
+                let files = FileSource::new(&text::files(&text::folder()?)?, RowFormat::default(), u64::MAX)?;
+                let split = ("split", Exchange::Forward, operators.words()?);
+                (Arc::new(files), vec![split, ("count", Exchange::Hash, operators.running_count()?)])
             }
             Workload::Words => {
                 let lines = Arc::new(Lines { lines: Arc::new(novels()?), repeats: records / WORDS });

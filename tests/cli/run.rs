@@ -31,6 +31,57 @@ fn one_json_object_for_programs() {
     insta::assert_snapshot!(shape(&summary, 0));
 }
 
+/// Each node says in which stage its time went: those it has took some, the others none, and all of them no more than there was.
+#[test]
+fn the_stages_of_each_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = wasmill_tests::run(wordcount(&folder.path().join("out")).arg("--json"));
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let all = [
+        "source_ns",
+        "lower_ns",
+        "guest_ns",
+        "lift_ns",
+        "state_ns",
+        "partition_ns",
+        "sink_ns",
+        "checkpoint_ns",
+        "queue_ns",
+        "wait_ns",
+    ];
+    let inside: &[_] = &["lower_ns", "guest_ns", "lift_ns"];
+    let expected = [("lines", &["source_ns"][..]), ("split", inside), ("count", inside), ("counts", &["sink_ns"])];
+    for (id, some) in expected {
+        let nodes = summary["nodes"].as_array().unwrap();
+        let node = nodes.iter().find(|node| node["id"] == *id).unwrap();
+        let stages = node["stages"].as_object().unwrap();
+        let mut names: Vec<&str> = stages.keys().map(String::as_str).collect();
+        names.sort_by_key(|name| all.iter().position(|stage| stage == name));
+        assert_eq!(names, all, "{id}");
+        for stage in ["source_ns", "lower_ns", "guest_ns", "lift_ns", "sink_ns"] {
+            let took = stages[stage].as_u64().unwrap();
+            assert_eq!(took > 0, some.contains(&stage), "{stage} of {id} took {took} ns");
+        }
+        let sum: u64 = stages.values().map(|ns| ns.as_u64().unwrap()).sum();
+        let subtasks = node["subtasks"].as_array().unwrap();
+        let times = ["busy_ns", "idle_ns", "backpressured_ns"];
+        let time: u64 = subtasks.iter().flat_map(|subtask| times.map(|time| subtask[time].as_u64().unwrap())).sum();
+        assert!(sum <= time + 1_000_000, "{id}: {sum} ns in stages, {time} ns in all");
+    }
+}
+
+#[test]
+fn a_breakdown_by_stage_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = wasmill_tests::run(wordcount(&folder.path().join("out")).arg("--stages"));
+    let mut lines = ended.stderr.lines().skip_while(|line| !line.starts_with("nanoseconds per record"));
+    let titles: Vec<&str> = lines.nth(1).unwrap().split_whitespace().collect();
+    let stages = ["source", "lower", "guest", "lift", "state", "partition", "sink", "checkpoint", "queue", "wait"];
+    assert_eq!(titles, [&["node", "records"], &stages[..]].concat());
+    let nodes: Vec<&str> = lines.take(4).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(nodes, ["lines", "split", "count", "counts"]);
+}
+
 /// What operators report of themselves is in the report; what is no metric is not.
 #[test]
 fn the_metrics_of_operators() {

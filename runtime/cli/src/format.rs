@@ -33,6 +33,11 @@ pub fn rate(per_second: f64) -> String {
     format!("{}{unit}/s", three_digits(value))
 }
 
+/// Nanoseconds a record: `0.12`, `9.50`, `123`, `45,600`.
+pub fn per_record(nanoseconds: f64) -> String {
+    if nanoseconds < 999.5 { three_digits(nanoseconds) } else { count(nanoseconds.round() as u64) }
+}
+
 /// A size: `0 B`, `999 B`, `98.2 KiB`, `1.10 MiB`.
 pub fn bytes(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "B");
@@ -134,6 +139,12 @@ mod tests {
     fn rates_have_three_digits() {
         let shown = [0.0, f64::NAN, 9.5, 99.96, 123.4, 999.6, 45_600.0, 7_894_000.0, 2.5e12].map(rate);
         assert_eq!(shown, ["0/s", "0/s", "9.50/s", "100/s", "123/s", "1.00k/s", "45.6k/s", "7.89M/s", "2500G/s"]);
+    }
+
+    #[test]
+    fn times_of_a_record_are_in_nanoseconds() {
+        let shown = [0.0, 0.004, 9.5, 99.96, 999.4, 999.6, 45_600.2].map(per_record);
+        assert_eq!(shown, ["0.00", "0.00", "9.50", "100", "999", "1,000", "45,600"]);
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod live;
 mod report;
+mod stages;
 
 use std::{collections::BTreeSet, time::Duration};
 
 pub use live::Live;
 pub use report::{Ending, OperatorMetrics, report};
+pub use stages::stages;
 use wasmill_core::{graph::Role, status::StatusSnapshot};
 use wasmill_engine::{CheckpointProgress, NodeProgress, Progress, SplitsProgress};
 
@@ -20,14 +22,19 @@ pub fn table(now: &Progress, before: Option<&Progress>) -> String {
         let before = before.and_then(|before| before.nodes.get(i)).map(total).unwrap_or_default();
         row(node, before, window)
     });
-    let rows: Vec<[String; COLUMNS.len()]> =
-        std::iter::once(COLUMNS.map(|(title, _)| title.to_string())).chain(rows).collect();
-    let widths: Vec<usize> =
-        (0..COLUMNS.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    let titles = COLUMNS.map(|(title, _)| title.to_string());
+    let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).map(Vec::from).collect();
+    aligned(&rows, &COLUMNS.map(|(_, align)| align))
+}
+
+/// Rows of cells, one a column, as lines in which the cells of a column stand below each other, two spaces apart.
+fn aligned(rows: &[Vec<String>], columns: &[Align]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        for ((cell, (_, align)), width) in row.iter().zip(COLUMNS).zip(&widths) {
+        for ((cell, align), width) in row.iter().zip(columns).zip(&widths) {
             match align {
                 Align::Left => line.push_str(&format!("{cell:<width$}  ")),
                 Align::Right => line.push_str(&format!("{cell:>width$}  ")),

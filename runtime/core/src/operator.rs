@@ -9,6 +9,7 @@ pub use outbox::Outbox;
 use crate::{
     Batch, BoxFuture, CallTime, Description, KeyGroupRange, KeyedState, MaxParallelism, Place, Quota, TimerService,
     state::EntryPage,
+    status::Crossing,
     time::{TimeDomain, TimerBatch},
 };
 
@@ -98,6 +99,12 @@ pub trait Operator: Send {
 
     /// The input has ended: emits what is left.
     fn finish(&mut self, time: CallTime) -> BoxFuture<'_, Result<(), OperatorError>>;
+
+    /// Where the time of the last call went that was not spent in the operator's own code; `None` where that call was not
+    /// measured. Asked for once after each call. An operator that crosses no boundary leaves this as it is.
+    fn crossing(&mut self) -> Option<Crossing> {
+        Some(Crossing::default())
+    }
 }
 
 /// Makes the instances of one operator of a job.

@@ -5,6 +5,7 @@ mod wire;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, watch};
@@ -15,6 +16,7 @@ use wasmill_core::{
     graph::{NodeId, ParallelGraph, Role},
     source::{BatchLimit, SplitState},
     state::StateScopeRequest,
+    status::CallStages,
     time::{NO_WATERMARK, TimeDomain},
 };
 
@@ -144,7 +146,8 @@ impl Maker<'_> {
                 let target = match position.get(&edge.to) {
                     Some(&index) if self.graph.is_chained(edge) => Target::Link { index, input: edge.input },
                     _ => {
-                        routers.push(wires.router(self.job, number, self.index, self.place(node)));
+                        let status = self.statuses[node].subtasks[self.index as usize].clone();
+                        routers.push(wires.router(self.job, number, self.index, self.place(node), status));
                         Target::Router(routers.len() - 1)
                     }
                 };
@@ -191,6 +194,7 @@ impl Maker<'_> {
             source: is_source.then(|| status(&nodes[0])),
             statuses: nodes.iter().map(status).collect(),
             checkpoints,
+            stepped: Duration::ZERO,
             stateful: linked.iter().any(|node| {
                 let operator = self.job.operators.get(node);
                 operator.is_some_and(|operator| !operator.description().states.is_empty())
@@ -351,6 +355,7 @@ impl Maker<'_> {
                 seed,
             })
         });
-        Ok(OperatorLink { operator, outbox, timers, state, watermark, finished, dead_letters })
+        let stages = CallStages::default();
+        Ok(OperatorLink { operator, outbox, timers, state, watermark, finished, dead_letters, stages })
     }
 }

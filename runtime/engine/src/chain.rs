@@ -4,7 +4,12 @@
 //! the subtask and handed to the next links while the call that emitted it is suspended or done: chained operators run on
 //! the subtask's stack, never on a guest's.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use tokio::task::yield_now;
 use wasmill_core::{
@@ -12,6 +17,7 @@ use wasmill_core::{
     graph::NodeId,
     sink::Committable,
     source::ConnectorError,
+    status::CallStages,
     time::{END_OF_TIME, TimeDomain},
 };
 
@@ -61,6 +67,8 @@ pub(crate) struct OperatorLink {
     pub(crate) finished: bool,
     /// Where records go that it cannot process, if the job goes on without them.
     pub(crate) dead_letters: Option<Box<DeadLetters>>,
+    /// Where the time inside it goes.
+    pub(crate) stages: CallStages,
 }
 
 impl OperatorLink {
@@ -69,6 +77,12 @@ impl OperatorLink {
         let time = CallTime { watermark: self.watermark, processing_time: clock.now() };
         self.state.set_time(time);
         time
+    }
+
+    /// A call is done that was inside the operator for so long.
+    pub(crate) fn called(&mut self, status: &Status, inside: Duration) {
+        let crossing = self.operator.crossing();
+        self.stages.add(status, nanoseconds(inside), crossing);
     }
 }
 
@@ -184,8 +198,12 @@ impl Chain {
                 && !body.finished
             {
                 let time = body.time(down.clock);
+                let called = Instant::now();
                 let call = body.operator.finish(time);
-                down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                let (_, inside) =
+                    down.run(call, called, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                body.called(&link.status, inside);
+                body.stages.finish(&link.status);
             }
             link.status.finished.add(1);
         }
@@ -198,22 +216,29 @@ impl Chain {
         let mut sinks = Vec::new();
         for index in 0..self.links.len() {
             let (link, mut down) = self.split(index);
+            let since = Instant::now();
             match &mut link.body {
                 Body::Operator(body) => {
                     body.state.cut(epoch).map_err(|error| Stop::at(&link.place, error))?;
                     body.timers.cut();
                     let time = body.time(down.clock);
+                    let called = Instant::now();
                     let call = body.operator.snapshot(time, epoch);
-                    down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                    let (_, inside) =
+                        down.run(call, called, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                    // What it emitted took time downstream, which is told there.
+                    let behind = Instant::now();
                     if let Some(dead_letters) = &mut body.dead_letters {
                         // An instance that may be made anew at any call must not owe anything.
                         dead_letters.epoch = epoch + 1;
                         hand_over_all(&mut *body.operator, &link.place).await?;
                     }
+                    link.status.checkpoint_ns.add(nanoseconds(called - since + inside + behind.elapsed()));
                 }
                 Body::Sink(sink) => {
                     let prepared = sink.pre_commit(epoch);
                     sinks.push(PreCommit { node: link.node, place: link.place.clone(), prepared });
+                    link.status.checkpoint_ns.add(nanoseconds(since.elapsed()));
                 }
             }
         }
@@ -223,21 +248,36 @@ impl Chain {
     /// Hands over a bit of what was cut; true when all is.
     pub(crate) async fn step(&mut self, hand_over: &mut HandOver) -> Result<bool, Stop> {
         let Some(link) = self.links.get_mut(hand_over.link) else { return Ok(true) };
-        if let Body::Operator(body) = &mut link.body {
-            if !hand_over.guest {
-                let step = body.operator.snapshot_step(STEP_BYTES).await;
-                hand_over.guest = step.map_err(|error| Stop::at(&link.place, error))?;
-                return Ok(false);
-            }
-            if let Some((domain, changes)) = body.timers.hand_over() {
-                let written = body.state.write_timers(hand_over.epoch, domain, &changes);
-                return written.map(|()| false).map_err(|error| Stop::at(&link.place, error));
-            }
-            body.state.seal();
+        let since = Instant::now();
+        let done = link.step(hand_over).await?;
+        link.status.checkpoint_ns.add(nanoseconds(since.elapsed()));
+        if done {
+            (hand_over.link, hand_over.guest) = (hand_over.link + 1, false);
         }
-        (hand_over.link, hand_over.guest) = (hand_over.link + 1, false);
         Ok(hand_over.link == self.links.len())
     }
+}
+
+impl Link {
+    /// Hands over a bit of what was cut; true when all of this link is.
+    async fn step(&mut self, hand_over: &mut HandOver) -> Result<bool, Stop> {
+        let Body::Operator(body) = &mut self.body else { return Ok(true) };
+        if !hand_over.guest {
+            let step = body.operator.snapshot_step(STEP_BYTES).await;
+            hand_over.guest = step.map_err(|error| Stop::at(&self.place, error))?;
+            return Ok(false);
+        }
+        if let Some((domain, changes)) = body.timers.hand_over() {
+            let written = body.state.write_timers(hand_over.epoch, domain, &changes);
+            return written.map(|()| false).map_err(|error| Stop::at(&self.place, error));
+        }
+        body.state.seal();
+        Ok(true)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
 }
 
 /// Runs all snapshot steps at once.
@@ -256,8 +296,10 @@ async fn fire(link: &mut Link, down: &mut Downstream<'_>, domain: TimeDomain, no
     }
     while let Some(due) = body.timers.take_due(domain, now) {
         let time = body.time(down.clock);
+        let called = Instant::now();
         let call = body.operator.on_timers(time, domain, due);
-        down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+        let (_, inside) = down.run(call, called, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+        body.called(&link.status, inside);
         // An operator may set due timers for ever; the job can still be cancelled.
         yield_now().await;
     }
@@ -306,7 +348,9 @@ impl Downstream<'_> {
                 Body::Sink(sink) => {
                     let since = Instant::now();
                     sink.write(batch).await.map_err(|error| Stop::at(&link.place, error))?;
-                    link.status.operator_ns.add(since.elapsed().as_nanos() as u64);
+                    let elapsed = nanoseconds(since.elapsed());
+                    link.status.operator_ns.add(elapsed);
+                    link.status.sink_ns.add(elapsed);
                     Ok(())
                 }
                 Body::Operator(body) => {
@@ -316,8 +360,11 @@ impl Downstream<'_> {
                         return Ok(());
                     }
                     let time = body.time(self.clock);
+                    let called = Instant::now();
                     let call = body.operator.process(time, input, batch);
-                    down.run(call, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                    let (_, inside) =
+                        down.run(call, called, &body.outbox, &link.place, &link.status, &link.outputs).await?;
+                    body.called(&link.status, inside);
                     match body.timers.over_quota() {
                         Some(over) => Err(Stop::at(&link.place, over)),
                         None => Ok(()),
@@ -345,21 +392,28 @@ impl Downstream<'_> {
         self.deliver(targets, batch).await
     }
 
-    /// Drives one call of an operator: polls it, and hands on what it emits whenever it is suspended or done.
+    /// Drives one call of an operator, which was made at `called`: polls it, and hands on what it emits whenever it is suspended
+    /// or done. Also tells how long it was inside the operator.
     async fn run<T>(
         &mut self,
         mut call: BoxFuture<'_, Result<T, OperatorError>>,
+        called: Instant,
         outbox: &Outbox,
         place: &Place,
         status: &Status,
         outputs: &[Vec<Target>],
-    ) -> Result<T, Stop> {
+    ) -> Result<(T, Duration), Stop> {
+        let mut inside = Duration::ZERO;
+        // It may have done its work by now.
+        let mut first = Some(called);
         loop {
             let mut emitted = None;
             let done = poll_fn(|context| {
-                let since = Instant::now();
+                let since = first.take().unwrap_or_else(Instant::now);
                 let polled = call.as_mut().poll(context);
-                status.operator_ns.add(since.elapsed().as_nanos() as u64);
+                let elapsed = since.elapsed();
+                status.operator_ns.add(nanoseconds(elapsed));
+                inside += elapsed;
                 emitted = outbox.take();
                 match polled {
                     Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -376,7 +430,7 @@ impl Downstream<'_> {
                 emitted = outbox.take();
             }
             if let Some(Ok(value)) = done {
-                return Ok(value);
+                return Ok((value, inside));
             }
         }
     }

@@ -1,7 +1,11 @@
 //! Keeps a job going when an operator cannot process a record: each call is a transaction, and a batch that fails is cut until
 //! the record at fault is alone; that one goes to the dead-letter output with its error.
 
-use std::{future::poll_fn, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use wasmill_core::{
     Batch, BatchBuilder, Codec, OperatorError, Place, Row, Status, batch::NO_TIME, description::InputDescription,
@@ -113,14 +117,17 @@ async fn collect(
     input: u32,
     batch: Batch,
 ) -> Result<Emitted, OperatorError> {
-    let OperatorLink { operator, outbox, .. } = body;
+    let OperatorLink { operator, outbox, .. } = &mut *body;
+    let mut first = Some(Instant::now());
     let mut call = operator.process(time, input, batch);
-    let (mut emitted, mut bytes) = (Emitted::new(), 0);
-    poll_fn(|context| {
+    let (mut emitted, mut bytes, mut inside) = (Emitted::new(), 0, Duration::ZERO);
+    let done = poll_fn(|context| {
         loop {
-            let since = Instant::now();
+            let since = first.take().unwrap_or_else(Instant::now);
             let polled = call.as_mut().poll(context);
-            status.operator_ns.add(since.elapsed().as_nanos() as u64);
+            let elapsed = since.elapsed();
+            status.operator_ns.add(elapsed.as_nanos() as u64);
+            inside += elapsed;
             let before = emitted.len();
             while let Some((output, batch)) = outbox.take() {
                 bytes += batch.bytes();
@@ -139,8 +146,10 @@ async fn collect(
             }
         }
     })
-    .await?;
-    Ok(emitted)
+    .await;
+    drop(call);
+    body.called(status, inside);
+    done.map(|()| emitted)
 }
 
 /// Cuts a batch in two; around the row that the operator names, if it names one.

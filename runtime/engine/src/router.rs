@@ -1,9 +1,12 @@
 //! Moves rows from the end of a chain into the channels of one exchange.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmill_core::{
-    Batch, BatchBuilder, Place,
+    Batch, BatchBuilder, Place, Status,
     partitioner::{Partitioner, Routing},
 };
 
@@ -21,6 +24,8 @@ pub(crate) struct Router {
     linger: Duration,
     filled_since: Option<Instant>,
     waited: Duration,
+    /// Of the node whose rows these are.
+    status: Arc<Status>,
 }
 
 struct Lane {
@@ -37,14 +42,23 @@ impl Router {
         senders: Vec<Sender>,
         batch_bytes: usize,
         linger: Duration,
+        status: Arc<Status>,
     ) -> Router {
         let lane = |sender| Lane { sender, builder: BatchBuilder::default() };
         let lanes = senders.into_iter().map(lane).collect();
-        Router { place, partitioner, lanes, batch_bytes, linger, filled_since: None, waited: Duration::ZERO }
+        Router { place, partitioner, lanes, batch_bytes, linger, filled_since: None, waited: Duration::ZERO, status }
     }
 
     /// Routes the rows of a batch. A batch for one receiver is moved as it is.
     pub(crate) async fn route(&mut self, batch: Batch) -> Result<(), Stop> {
+        let (since, waited) = (Instant::now(), self.waited);
+        self.distribute(batch, since).await?;
+        let worked = since.elapsed().saturating_sub(self.waited - waited);
+        self.status.partition_ns.add(worked.as_nanos() as u64);
+        Ok(())
+    }
+
+    async fn distribute(&mut self, batch: Batch, now: Instant) -> Result<(), Stop> {
         let routing = self.partitioner.route(&batch).map_err(|absent| Stop::at(&self.place, absent))?;
         match routing {
             Routing::One(receiver) => {
@@ -79,7 +93,7 @@ impl Router {
         }
         match (waiting, self.filled_since) {
             (false, _) => self.filled_since = None,
-            (true, None) => self.filled_since = Some(Instant::now()),
+            (true, None) => self.filled_since = Some(now),
             (true, Some(_)) => {}
         }
         Ok(())
@@ -110,7 +124,11 @@ impl Router {
 
     /// How long sends waited for room since the last call.
     pub(crate) fn take_waited(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
+        let waited = std::mem::take(&mut self.waited);
+        if !waited.is_zero() {
+            self.status.queue_ns.add(waited.as_nanos() as u64);
+        }
+        waited
     }
 }
 

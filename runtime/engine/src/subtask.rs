@@ -36,6 +36,8 @@ pub(crate) struct Subtask {
     pub(crate) checkpoints: Participant,
     /// Whether an operator of the chain has state, so that its pauses tell something.
     pub(crate) stateful: bool,
+    /// Time in steps of a hand-over that is published, but is part of a turn that is not.
+    pub(crate) stepped: Duration,
 }
 
 /// A subtask's part in the checkpoints of its attempt.
@@ -63,6 +65,10 @@ pub(crate) struct Cut {
     sinks: Vec<PreCommit>,
 }
 
+/// How long a subtask that always has something to do keeps its thread from others. To give it up at each turn costs more than
+/// a small batch: another thread is woken to look for work.
+const STINT: Duration = Duration::from_micros(100);
+
 /// What ends the wait for the head.
 enum Woken {
     Arrival(Arrival),
@@ -73,6 +79,7 @@ enum Woken {
 impl Subtask {
     /// Runs until the end of its input is part of a checkpoint. Dropped when the attempt is cancelled.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
+        let mut yielded = Instant::now();
         loop {
             let since = Instant::now();
             let woken = self.wait(since).await?;
@@ -80,11 +87,17 @@ impl Subtask {
             let end = self.turn(woken, woke).await?;
             self.step().await?;
             let worked = self.head.take_worked();
+            if let Some(source) = &self.source {
+                source.source_ns.add(worked.as_nanos() as u64);
+            }
             self.account((woke - since).saturating_sub(worked), worked + woke.elapsed());
             if end {
                 break;
             }
-            yield_now().await;
+            if since - yielded >= STINT {
+                yielded = since;
+                yield_now().await;
+            }
         }
         let since = Instant::now();
         self.chain.finish().await?;
@@ -98,7 +111,9 @@ impl Subtask {
         loop {
             let epoch = self.checkpoints.command.borrow_and_update().epoch;
             if epoch > self.checkpoints.epoch {
+                let since = Instant::now();
                 self.cut(epoch, true).await?;
+                self.account(Duration::ZERO, since.elapsed());
                 return self.settle().await;
             }
             self.checkpoints.command.changed().await.map_err(|_| Stop::Lost)?;
@@ -199,6 +214,10 @@ impl Subtask {
         let since = Instant::now();
         let done = self.chain.step(&mut cut.hand_over).await?;
         self.paused(since);
+        // The job may end with the acknowledgement: what is counted by then is what its summary has.
+        let took = since.elapsed();
+        self.stepped += took;
+        self.statuses.iter().for_each(|status| status.busy_ns.add(took.as_nanos() as u64));
         if !done {
             self.checkpoints.job.at(CrashPoint::Step);
             return Ok(());
@@ -230,6 +249,10 @@ impl Subtask {
         let waited: Duration = self.chain.routers.iter_mut().map(|router| router.take_waited()).sum();
         if !waited.is_zero() {
             self.head.held_up();
+        }
+        let turn = turn.saturating_sub(std::mem::take(&mut self.stepped));
+        if let Some(head) = self.statuses.first() {
+            head.wait_ns.add(idle.as_nanos() as u64);
         }
         for status in &self.statuses {
             status.idle_ns.add(idle.as_nanos() as u64);

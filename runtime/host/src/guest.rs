@@ -1,6 +1,6 @@
 //! Holds what the store of one instance holds: its limits, what it is connected to, and the call in progress.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use wasmill_core::{Description, KeyedState, OperatorError, Outbox, Place, Quota, TimerService};
 use wasmtime::{Store, UpdateDeadline, component::ResourceTable};
@@ -12,6 +12,7 @@ use crate::{
     limits::Limits,
     memory::Memory,
     runtime::Runtime,
+    stopwatch::Stopwatch,
     ticker::Ticking,
     wasi::{CallClock, Randoms},
 };
@@ -30,6 +31,7 @@ pub(crate) struct Guest {
     pub(crate) wrote: bool,
     pub(crate) memory: Memory,
     pub(crate) budget: Budget,
+    pub(crate) stopwatch: Stopwatch,
     pub(crate) log: Arc<Log>,
     pub(crate) metrics: Option<Reporter>,
     pub(crate) clock: CallClock,
@@ -110,6 +112,7 @@ impl Guest {
             wrote: false,
             memory: Memory::new(limits, setting.quota)?,
             budget: Budget::new(ticks.clone(), limits.call_budget),
+            stopwatch: Stopwatch::new(Instant::now),
             log: Arc::new(Log::new(place.clone())),
             metrics,
             clock: CallClock::new(setting.processing_time),
@@ -123,6 +126,10 @@ impl Guest {
         let mut store = Store::new(&runtime.0.engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX));
+        store.call_hook(|mut store, crossing| {
+            store.data_mut().stopwatch.cross(crossing);
+            Ok(())
+        });
         store.epoch_deadline_callback(|mut store| {
             let turn = store.data_mut().budget.look_up()?;
             Ok(UpdateDeadline::YieldCustom(1, turn))

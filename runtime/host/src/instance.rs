@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmill_core::{
     Batch, BoxFuture, CallTime, Description, Operator, OperatorError,
+    status::Crossing,
     time::{TimeDomain, TimerBatch},
 };
 use wasmtime::Store;
@@ -14,6 +15,7 @@ use crate::{
     convert,
     failure::{message, operator_error},
     guest::{Guest, Phase, begin},
+    stopwatch::Away,
 };
 
 /// One instance of an operator.
@@ -25,6 +27,8 @@ pub(crate) struct Instance {
     ended: Option<OperatorError>,
     /// Snapshot steps since one that handed something over.
     empty_steps: u32,
+    /// Counts the time in which calls are suspended.
+    away: Away,
 }
 
 /// So many snapshot steps in a row may hand nothing over: a guest visits a bounded part of its cache in each, and much of it
@@ -36,7 +40,8 @@ type Returned<T> = wasmtime::Result<Result<T, types::Error>>;
 
 impl Instance {
     pub(crate) fn new(store: Store<Guest>, exports: bindings::Operator, description: Arc<Description>) -> Instance {
-        Instance { store, exports, description, ended: None, empty_steps: 0 }
+        let away = store.data().stopwatch.away();
+        Instance { store, exports, description, ended: None, empty_steps: 0, away }
     }
 
     pub(crate) async fn open(
@@ -97,6 +102,7 @@ impl Instance {
         let Some(described) = self.description.inputs.get(input as usize) else {
             return Err(OperatorError::Job(format!("it has no input {input}; the job is wired wrongly")));
         };
+        self.store.data_mut().stopwatch.begin(Phase::Process);
         let rows = batch.rows();
         let batch = convert::project(batch, described.columns);
         self.store.data().fits(batch.bytes(), "it was given a batch")?;
@@ -105,7 +111,8 @@ impl Instance {
         self.store.data_mut().keyed_input = keyed;
         let batch = convert::batch_out(batch);
         let guest = self.exports.wasmill_operator_guest();
-        let returned = guest.call_process(&mut self.store, convert::call(time), input, &batch).await;
+        let call = guest.call_process(&mut self.store, convert::call(time), input, &batch);
+        let returned = self.away.watch(call).await;
         self.leave(returned, rows)
     }
 }
@@ -122,11 +129,13 @@ impl Operator for Instance {
         timers: TimerBatch,
     ) -> BoxFuture<'_, Result<(), OperatorError>> {
         Box::pin(async move {
+            self.store.data_mut().stopwatch.begin(Phase::OnTimers);
             self.enter(Phase::OnTimers, Some(time.processing_time))?;
             let rows = timers.times.len();
             let (domain, timers) = (convert::domain_out(domain), convert::timers_out(timers));
             let guest = self.exports.wasmill_operator_guest();
-            let returned = guest.call_on_timers(&mut self.store, convert::call(time), domain, &timers).await;
+            let call = guest.call_on_timers(&mut self.store, convert::call(time), domain, &timers);
+            let returned = self.away.watch(call).await;
             self.leave(returned, rows)
         })
     }
@@ -156,10 +165,16 @@ impl Operator for Instance {
 
     fn finish(&mut self, time: CallTime) -> BoxFuture<'_, Result<(), OperatorError>> {
         Box::pin(async move {
+            self.store.data_mut().stopwatch.begin(Phase::Finish);
             self.enter(Phase::Finish, Some(time.processing_time))?;
             let guest = self.exports.wasmill_operator_guest();
-            let returned = guest.call_finish(&mut self.store, convert::call(time)).await;
+            let call = guest.call_finish(&mut self.store, convert::call(time));
+            let returned = self.away.watch(call).await;
             self.leave(returned, 0)
         })
+    }
+
+    fn crossing(&mut self) -> Option<Crossing> {
+        self.store.data_mut().stopwatch.end()
     }
 }

@@ -48,6 +48,7 @@ mod limits;
 mod memory;
 mod migrate;
 mod runtime;
+mod stopwatch;
 mod ticker;
 mod wasi;
 

@@ -255,6 +255,12 @@ impl Store {
         self.options.buffer_bytes.saturating_mul(4)
     }
 
+    /// How much a subtask may hold with what it keeps of what is folded already, bytes: together no more than what waits to be
+    /// folded at the latest.
+    pub(crate) fn kept_bytes(&self, inner: &Inner) -> usize {
+        usize::try_from(self.fold_bytes() / inner.open.len().max(1) as u64).unwrap_or(usize::MAX)
+    }
+
     /// Looks again whether folding is behind.
     pub(crate) fn measure(&self, inner: &Inner) {
         let bytes: u64 = inner.log.values().sum();

@@ -113,7 +113,9 @@ impl Store {
         inner.has_base = true;
         self.measure(&inner);
         for subtask in &inner.open {
-            subtask.buffers().folded(fold.to);
+            let mut buffers = subtask.buffers();
+            buffers.folded(fold.to);
+            buffers.shed(self.kept_bytes(&inner));
         }
         Ok(())
     }

@@ -75,8 +75,11 @@ impl Store {
             }
             self.measure(&inner);
         }
+        let bound = self.kept_bytes(&lock(&self.inner));
         for subtask in &open {
-            subtask.buffers().layers.committed(epoch);
+            let mut buffers = subtask.buffers();
+            buffers.layers.committed(epoch);
+            buffers.shed(bound);
         }
         // What the job does not have any more is forgotten, and removed some time.
         let states = states.into_iter().filter(|state| state.is_described(&manifest)).collect();

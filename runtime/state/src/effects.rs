@@ -19,7 +19,7 @@ use crate::{
 /// What rows of one state leave.
 #[derive(Debug)]
 pub(crate) struct Effects {
-    state: u32,
+    pub(crate) state: u32,
     shape: Shape,
     /// By stored key.
     pub(crate) entries: BTreeMap<Vec<u8>, Effect>,

@@ -1,7 +1,10 @@
 //! Folds the log into the base: up to the oldest checkpoint that is kept, each key once however often it changed, in
 //! transactions of a few milliseconds.
 
+use std::cmp::Ordering;
+
 use redb::{ReadableTable, WriteTransaction};
+use wasmill_core::description::StateKind;
 
 use crate::{
     chunk,
@@ -9,7 +12,7 @@ use crate::{
     effects::{self, Effects},
     layout,
     manifest::{StoredManifest, StoredState},
-    rows::Rows,
+    rows::{Act, Rows},
 };
 
 /// Entries that one transaction writes.
@@ -25,9 +28,17 @@ pub(crate) struct Fold {
     pub(crate) to: u64,
     states: Vec<FoldedState>,
     /// Being written.
-    pending: Option<Effects>,
+    pending: Option<Pending>,
     /// Keys of the chunks.
     chunks: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Pending {
+    /// Values.
+    Run(Run),
+    /// Anything else.
+    Effects(Effects),
 }
 
 #[derive(Debug)]
@@ -35,10 +46,19 @@ struct FoldedState {
     state: StoredState,
     /// What has expired by then is not written.
     horizon: i64,
-    /// The epoch and the rows of each chunk, in the order written.
-    rows: Vec<(u64, Rows)>,
+    /// In the order written.
+    chunks: Vec<FoldedChunk>,
     /// The first key group that is not folded.
     next_group: u32,
+}
+
+/// A chunk, in memory only while its key groups are folded.
+#[derive(Debug)]
+struct FoldedChunk {
+    key: Vec<u8>,
+    first: u16,
+    last: u16,
+    rows: Option<Rows>,
 }
 
 /// Chunks up to an epoch, as the log has them: their keys, and what they hold. An error names the chunk.
@@ -71,61 +91,64 @@ impl Fold {
             .map(|state| FoldedState {
                 state: state.clone(),
                 horizon: manifest.horizon(state),
-                rows: Vec::new(),
+                chunks: Vec::new(),
                 next_group: 0,
             })
             .collect();
         let mut chunks = Vec::new();
-        for (key, chunk) in read_log(log, to)? {
-            let (number, rows) = match chunk {
+        // All are read now and again later, since together they may be more than should be in memory; but nothing is folded
+        // where one of them is damaged.
+        for chunk in log.range::<&[u8]>(..&log_key(to.saturating_add(1), 0)[..])? {
+            let (key, bytes) = chunk?;
+            let key = key.value().to_vec();
+            let (number, rows) = match chunk::decode(bytes.value()) {
                 Ok(chunk) => chunk,
                 Err(why) => return Ok(Err(bad_chunk(&key, why))),
             };
-            if let Some(state) = states.iter_mut().find(|state| state.state.number == number) {
-                state.rows.push((log_epoch(&key), rows));
+            if let Some(state) = states.iter_mut().find(|state| state.state.number == number)
+                && let (Some(&first), Some(&last)) = (rows.groups.first(), rows.groups.last())
+            {
+                state.chunks.push(FoldedChunk { key: key.clone(), first, last, rows: None });
             }
             chunks.push(key);
         }
         Ok(Ok(Fold { to, states, pending: None, chunks }))
     }
 
-    /// Writes some entries; true when all are written and [`Fold::finish`] is left to do.
+    /// Writes some entries to the database that has the log; true when all are written and [`Fold::finish`] is left to do.
     pub(crate) fn step(&mut self, transaction: &WriteTransaction) -> Result<bool, redb::Error> {
+        self.step_from(&transaction.open_table(LOG)?, transaction)
+    }
+
+    /// The same, where the log may be in another database.
+    pub(crate) fn step_from(
+        &mut self,
+        log: &impl ReadableTable<&'static [u8], &'static [u8]>,
+        transaction: &WriteTransaction,
+    ) -> Result<bool, redb::Error> {
         let mut base = transaction.open_table(BASE)?;
         let mut left = STEP_ENTRIES;
         while left > 0 {
             let Some(folded) = self.states.last_mut() else { return Ok(true) };
-            let Some(pending) = &mut self.pending else {
-                self.pending = folded.next();
-                if let Some(pending) = &self.pending {
-                    for &group in &pending.truncated {
-                        remove_prefix(&mut base, &layout::group_start(folded.state.number, group.into()))?;
+            let more = match &mut self.pending {
+                None => {
+                    self.pending = folded.next(log)?;
+                    match &self.pending {
+                        Some(Pending::Effects(effects)) => effects.begin(&mut base)?,
+                        Some(Pending::Run(_)) => {}
+                        None => drop(self.states.pop()),
                     }
-                    for prefix in &pending.cleared {
-                        remove_prefix(&mut base, prefix)?;
-                    }
-                } else {
-                    self.states.pop();
+                    continue;
                 }
-                continue;
+                Some(Pending::Run(run)) => run.write(folded, &mut base, &mut left)?,
+                Some(Pending::Effects(effects)) => {
+                    let more = effects.write_next(folded, &mut base)?;
+                    left -= usize::from(more);
+                    more
+                }
             };
-            let Some((key, effect)) = pending.entries.pop_first() else {
+            if !more {
                 self.pending = None;
-                continue;
-            };
-            left -= 1;
-            let shape = folded.state.shape;
-            let stored = match &effect {
-                effects::Effect::List { .. } => ReadableTable::get(&base, &key[..])?.map(|v| v.value().to_vec()),
-                _ => None,
-            };
-            let mut net = pending.net(&key, stored.as_deref(), &effect);
-            if shape.expires.is_some() {
-                net = net.and_then(|net| effects::unexpired(shape, &net, folded.horizon).unwrap_or(Some(net)));
-            }
-            match net {
-                Some(value) => drop(base.insert(&key[..], &value[..])?),
-                None => drop(base.remove(&key[..])?),
             }
         }
         Ok(false)
@@ -147,26 +170,196 @@ impl Fold {
     }
 }
 
+type Base<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
+
 impl FoldedState {
     /// What the next key groups with rows leave; `None` behind the last.
-    fn next(&mut self) -> Option<Effects> {
-        let mut effects = Effects::new(self.state.number, self.state.shape);
+    fn next(
+        &mut self,
+        log: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    ) -> Result<Option<Pending>, redb::Error> {
+        self.chunks.retain(|chunk| u32::from(chunk.last) >= self.next_group);
+        let from = self.next_group;
         let mut rows = 0;
         while rows < STEP_ROWS {
-            let from = u16::try_from(self.next_group).ok();
-            let next = from.and_then(|from| {
-                let first = |rows: &Rows| rows.groups.get(rows.of_groups(from, u32::MAX).start).copied();
-                self.rows.iter().filter_map(|(_, rows)| first(rows)).min()
-            });
-            let Some(group) = next else { break };
+            let Some(group) = self.chunks.iter().filter_map(|chunk| chunk.next_group(self.next_group)).min() else { break };
             self.next_group = u32::from(group) + 1;
-            for (epoch, chunk) in &self.rows {
-                for i in chunk.of_groups(group, self.next_group) {
-                    effects.add(*epoch, chunk.row(i));
-                    rows += 1;
+            for chunk in &mut self.chunks {
+                rows += chunk.load(group, log)?.len();
+            }
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let groups = from..self.next_group;
+        if self.state.shape.kind == StateKind::Value
+            && let Some(run) = Run::of(&self.chunks, groups.clone(), rows)
+        {
+            return Ok(Some(Pending::Run(run)));
+        }
+        // A group at a time: rows of a group are in the order of chunks.
+        let mut effects = Effects::new(self.state.number, self.state.shape);
+        for chunk in &self.chunks {
+            for (rows, row) in chunk.rows_of(&groups) {
+                effects.add(log_epoch(&chunk.key), rows.row(row));
+            }
+        }
+        Ok(Some(Pending::Effects(effects)))
+    }
+}
+
+impl FoldedChunk {
+    /// The first key group from `from` on that it has rows of.
+    fn next_group(&self, from: u32) -> Option<u16> {
+        let Some(rows) = &self.rows else { return Some(self.first) };
+        rows.groups.get(rows.of_groups(u16::try_from(from).ok()?, u32::MAX).start).copied()
+    }
+
+    /// The rows of a key group. What it holds is read when the first of its groups is asked for.
+    fn load(
+        &mut self,
+        group: u16,
+        log: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    ) -> Result<std::ops::Range<usize>, redb::Error> {
+        if !(self.first..=self.last).contains(&group) {
+            return Ok(0..0);
+        }
+        let rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => {
+                let stored = ReadableTable::get(log, &self.key[..])?;
+                let chunk = stored.map_or(Err("it is gone"), |bytes| chunk::decode(bytes.value()));
+                chunk.map_err(|why| redb::Error::Corrupted(bad_chunk(&self.key, why)))?.1
+            }
+        };
+        Ok(self.rows.insert(rows).of_groups(group, u32::from(group) + 1))
+    }
+
+    /// Its rows of some key groups, as far as it is in memory.
+    fn rows_of(&self, groups: &std::ops::Range<u32>) -> impl Iterator<Item = (&Rows, usize)> {
+        let from = u16::try_from(groups.start).unwrap_or(u16::MAX);
+        let rows = self.rows.iter();
+        rows.flat_map(move |rows| rows.of_groups(from, groups.end).map(move |row| (rows, row)))
+    }
+}
+
+/// Values in stored order, of each key the last one only.
+#[derive(Debug)]
+struct Run {
+    rows: Vec<RunRow>,
+    next: usize,
+    stored: Vec<u8>,
+}
+
+/// A row, with what decides its order: that of stored keys, then that in which rows were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RunRow {
+    /// Key group and length of the key.
+    place: u64,
+    /// The first bytes of the key.
+    head: u64,
+    chunk: u32,
+    row: u32,
+}
+
+impl Run {
+    /// The rows of some key groups; `None` where one is not about a single value.
+    fn of(chunks: &[FoldedChunk], groups: std::ops::Range<u32>, expected: usize) -> Option<Run> {
+        let mut sorted = Vec::with_capacity(expected);
+        for (number, chunk) in (0..).zip(chunks) {
+            for (rows, row) in chunk.rows_of(&groups) {
+                if rows.acts[row] == Act::Truncate {
+                    return None;
+                }
+                let key = rows.key(row);
+                let mut head = [0; 8];
+                head[..key.len().min(8)].copy_from_slice(&key[..key.len().min(8)]);
+                let place = u64::from(rows.groups[row]) << 32 | key.len() as u64;
+                sorted.push(RunRow { place, head: u64::from_be_bytes(head), chunk: number, row: row as u32 });
+            }
+        }
+        sorted.sort_unstable_by(|a, b| {
+            let by_key = (a.place, a.head).cmp(&(b.place, b.head));
+            let by_rest = || if a.is_short() { Ordering::Equal } else { a.key(chunks).cmp(b.key(chunks)) };
+            by_key.then_with(by_rest).then((a.chunk, a.row).cmp(&(b.chunk, b.row)))
+        });
+        // The last of a key, before it is written out: the first of those that compare equal is kept.
+        sorted.reverse();
+        sorted.dedup_by(|later, kept| {
+            (later.place, later.head) == (kept.place, kept.head)
+                && (kept.is_short() || later.key(chunks) == kept.key(chunks))
+        });
+        sorted.reverse();
+        Some(Run { rows: sorted, next: 0, stored: Vec::new() })
+    }
+
+    /// Writes some; whether more are left.
+    fn write(&mut self, folded: &FoldedState, base: &mut Base<'_>, left: &mut usize) -> Result<bool, redb::Error> {
+        let shape = folded.state.shape;
+        while *left > 0
+            && let Some(next) = self.rows.get(self.next)
+        {
+            *left -= 1;
+            self.next += 1;
+            let Some(rows) = folded.chunks.get(next.chunk as usize).and_then(|chunk| chunk.rows.as_ref()) else { continue };
+            let row = rows.row(next.row as usize);
+            self.stored.clear();
+            layout::push_key(folded.state.number, row.group, row.key, &[], &mut self.stored);
+            if row.act != Act::Put {
+                base.remove(&self.stored[..])?;
+            } else if shape.expires.is_none() && row.expires.is_none() {
+                base.insert(&self.stored[..], row.value)?;
+            } else {
+                let value = layout::value(row.expires, row.value);
+                match effects::unexpired(shape, &value, folded.horizon).unwrap_or(Some(value)) {
+                    Some(value) => drop(base.insert(&self.stored[..], &value[..])?),
+                    None => drop(base.remove(&self.stored[..])?),
                 }
             }
         }
-        (rows > 0).then_some(effects)
+        Ok(self.next < self.rows.len())
+    }
+}
+
+impl RunRow {
+    /// Whether place and head tell all of the key.
+    fn is_short(self) -> bool {
+        self.place as u32 <= 8
+    }
+
+    fn key(self, chunks: &[FoldedChunk]) -> &[u8] {
+        chunks[self.chunk as usize].rows.as_ref().map_or(&[], |rows| rows.key(self.row as usize))
+    }
+}
+
+impl Effects {
+    /// Removes what is gone whatever comes.
+    fn begin(&self, base: &mut Base<'_>) -> Result<(), redb::Error> {
+        for &group in &self.truncated {
+            remove_prefix(base, &layout::group_start(self.state, group.into()))?;
+        }
+        for prefix in &self.cleared {
+            remove_prefix(base, prefix)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the next entry, if there is one.
+    fn write_next(&mut self, folded: &FoldedState, base: &mut Base<'_>) -> Result<bool, redb::Error> {
+        let Some((key, effect)) = self.entries.pop_first() else { return Ok(false) };
+        let shape = folded.state.shape;
+        let stored = match &effect {
+            effects::Effect::List { .. } => ReadableTable::get(base, &key[..])?.map(|v| v.value().to_vec()),
+            _ => None,
+        };
+        let mut net = self.net(&key, stored.as_deref(), &effect);
+        if shape.expires.is_some() {
+            net = net.and_then(|net| effects::unexpired(shape, &net, folded.horizon).unwrap_or(Some(net)));
+        }
+        match net {
+            Some(value) => drop(base.insert(&key[..], &value[..])?),
+            None => drop(base.remove(&key[..])?),
+        }
+        Ok(true)
     }
 }

@@ -6,12 +6,12 @@ use std::{
     ops::Bound,
 };
 
-use hashbrown::HashTable;
 use wasmill_core::{description::StateKind, key_group::hash};
 
 use crate::{
     layout::Shape,
-    rows::{Act, Row, RowId, Segments},
+    rows::{Act, Row, RowId, Rows, Segments},
+    table::{Candidate, Find, Table, Tag},
 };
 
 /// Rows of one state of one epoch.
@@ -24,12 +24,22 @@ pub(crate) struct StateRows {
     indexed: RowId,
     /// Whether everything older is gone.
     truncated: bool,
+    settled: Settling,
+}
+
+/// How much of an index of values is elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    /// What stands at places before this one.
+    Before(usize),
+    /// All of it: rows are found there only.
+    Done,
 }
 
 #[derive(Debug)]
 enum Index {
     /// The last row of each key.
-    Value(HashTable<RowId>),
+    Value(Table),
     /// Per key the rows that still count.
     List(BTreeMap<Box<[u8]>, ListRows>),
     Map {
@@ -71,7 +81,7 @@ pub(crate) struct SeenList<'a> {
 impl Index {
     fn new(kind: StateKind) -> Index {
         match kind {
-            StateKind::Value => Index::Value(HashTable::new()),
+            StateKind::Value => Index::Value(Table::default()),
             StateKind::List => Index::List(BTreeMap::new()),
             StateKind::Map => Index::Map { entries: BTreeMap::new(), cleared: BTreeSet::new() },
         }
@@ -86,7 +96,7 @@ pub(crate) fn map_entry(key: &[u8], map_key: &[u8]) -> Vec<u8> {
 impl StateRows {
     pub(crate) fn new(shape: Shape) -> StateRows {
         let index = Index::new(shape.kind);
-        StateRows { shape, segments: Segments::default(), index, indexed: RowId::default(), truncated: false }
+        StateRows { shape, segments: Segments::default(), index, indexed: RowId::default(), truncated: false, settled: Settling::Before(0) }
     }
 
     pub(crate) fn segments(&self) -> &Segments {
@@ -117,8 +127,39 @@ impl StateRows {
         }
     }
 
+    /// Whether everything older is gone, as far as the index knows.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Whether rows are found elsewhere.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled == Settling::Done
+    }
+
+    /// Places of the index of values.
+    pub(crate) fn places(&self) -> usize {
+        match &self.index {
+            Index::Value(table) => table.places(),
+            _ => 0,
+        }
+    }
+
+    /// The last row of a key for whoever is to find it from now on, in the order of tags: what stands at the next place of the
+    /// index. `None` behind the last place; then the index is gone.
+    pub(crate) fn settle_next(&mut self) -> Option<Option<(Tag, RowId)>> {
+        let (Index::Value(table), Settling::Before(place)) = (&self.index, self.settled) else { return None };
+        if place < table.places() {
+            self.settled = Settling::Before(place + 1);
+            return Some(table.at(place));
+        }
+        self.index = Index::new(self.shape.kind);
+        self.settled = Settling::Done;
+        None
+    }
+
     /// Lets the index know all rows.
-    fn complete(&mut self) {
+    pub(crate) fn complete(&mut self) {
         let end = self.segments.end();
         if self.indexed == end {
             return;
@@ -132,12 +173,8 @@ impl StateRows {
             }
             match index {
                 Index::Value(table) => {
-                    let entry = table.entry(
-                        hash(row.key),
-                        |&other| segments.key(other) == row.key,
-                        |&other| hash(segments.key(other)),
-                    );
-                    entry.insert(id);
+                    table.reserve(1, |_| true);
+                    table.set(Tag::of(hash(row.key)), id, |other| segments.key(other) == row.key);
                 }
                 Index::List(lists) => {
                     let list = match lists.get_mut(row.key) {
@@ -177,14 +214,6 @@ impl StateRows {
             None if hidden => Seen::Gone,
             None => Seen::Nothing,
         }
-    }
-
-    /// The value of a key.
-    pub(crate) fn value(&mut self, key: &[u8], hash: u64) -> Seen<'_> {
-        self.complete();
-        let Index::Value(table) = &self.index else { return Seen::Nothing };
-        let id = table.find(hash, |&id| self.segments.key(id) == key).copied();
-        self.seen(id, self.truncated)
     }
 
     /// One entry of a key's map.
@@ -227,6 +256,27 @@ impl StateRows {
     }
 }
 
+/// For values, once the index is complete.
+impl Find for StateRows {
+    #[inline]
+    fn first(&self, tag: Tag) -> Option<Candidate> {
+        let Index::Value(table) = &self.index else { return None };
+        table.next(tag, table.probe(tag))
+    }
+
+    #[inline]
+    fn find(&self, tag: Tag, key: &[u8], mut candidate: Option<Candidate>) -> Option<(&Rows, usize)> {
+        let Index::Value(table) = &self.index else { return None };
+        while let Some((row, then)) = candidate {
+            if self.segments.key(row) == key {
+                return Some((&self.segments.all()[row.segment as usize], row.row as usize));
+            }
+            candidate = table.next(tag, then);
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use wasmill_core::description::StateScope;
@@ -258,7 +308,12 @@ mod tests {
             &[(Act::Put, b"a", b"", b"1"), (Act::Put, b"a", b"", b"2"), (Act::Put, b"b", b"", b"3")],
         );
         let mark = rows.segments().end();
-        let get = |rows: &mut StateRows, key: &[u8]| value(rows.value(key, hash(key)));
+        let get = |rows: &mut StateRows, key: &[u8]| {
+            rows.complete();
+            let tag = Tag::of(hash(key));
+            let found = rows.find(tag, key, rows.first(tag)).map(|(rows, row)| rows.row(row));
+            found.map(|row| (row.act == Act::Put).then(|| row.value.to_vec()))
+        };
         assert_eq!(get(&mut rows, b"a"), Some(Some(b"2".to_vec())));
         assert_eq!(get(&mut rows, b"c"), None);
         let delete = Row { act: Act::Delete, group: 0, key: b"a", map_key: b"", value: b"", expires: None };
@@ -267,7 +322,7 @@ mod tests {
         rows.truncate(mark);
         assert_eq!(get(&mut rows, b"a"), Some(Some(b"2".to_vec())), "a call was undone");
         rows.segments_mut().add(Row { act: Act::Truncate, ..delete }, false);
-        assert_eq!(get(&mut rows, b"never"), Some(None), "what is older is gone");
+        assert_eq!((get(&mut rows, b"a"), rows.is_truncated()), (None, true), "what is older is gone");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redb::ReadableTable;
 use wasmill_core::{
     BoxFuture, CallTime, KeyedState,
     state::{EntryKeys, EntryPage, MapPage, StateError, StateOperation, TimerChanges, Values, Writes},
@@ -15,7 +14,7 @@ use crate::{
     effects,
     layout::{self, Shape},
     rows::contract,
-    subtask::{Answer, Found, MapWindow, Subtask, joined, values},
+    subtask::{MapWindow, Subtask},
 };
 
 /// State of one subtask.
@@ -43,12 +42,8 @@ impl KeyedState for Keyed {
     fn get_many<'a>(&'a self, state: u32, entries: &'a EntryKeys) -> BoxFuture<'a, Result<Values, StateError>> {
         Box::pin(async move {
             let found = self.subtask.read(state, entries)?;
-            let known = |answer: Answer| match answer {
-                Answer::Known(value) => value,
-                Answer::InBase(_) | Answer::List(..) => None,
-            };
-            if found.answers.iter().all(|answer| matches!(answer, Answer::Known(_))) {
-                return Ok(values(found.answers.into_iter().map(known)));
+            if found.open.is_empty() {
+                return Ok(found.values);
             }
             let store = self.store.clone();
             blocking(move || store.complete(found)).await
@@ -193,54 +188,11 @@ impl KeyedState for Keyed {
     }
 }
 
-fn malformed() -> StateError {
+pub(crate) fn malformed() -> StateError {
     StateError::Store("a stored entry is malformed".to_string())
 }
 
 impl Store {
-    /// Answers what memory left open.
-    fn complete(&self, found: Found) -> Result<Values, StateError> {
-        let Found { answers, mut allowance, shape, now } = found;
-        // In stored order neighbours share pages.
-        let stored = |answer: &Answer| match answer {
-            Answer::Known(_) => None,
-            Answer::InBase(key) | Answer::List(key, ..) => Some(key.clone()),
-        };
-        let mut keys: Vec<(Vec<u8>, usize)> =
-            answers.iter().enumerate().filter_map(|(i, answer)| Some((stored(answer)?, i))).collect();
-        keys.sort_unstable();
-        let mut in_base: Vec<Option<Vec<u8>>> = vec![None; answers.len()];
-        let mut taken = Ok(());
-        self.database.read(|transaction| {
-            let base = transaction.open_table(BASE)?;
-            for (key, i) in &keys {
-                let Some(value) = ReadableTable::get(&base, &key[..])? else { continue };
-                taken = allowance.take(value.value().len());
-                if taken.is_err() {
-                    return Ok(());
-                }
-                in_base[*i] = Some(value.value().to_vec());
-            }
-            Ok(())
-        })?;
-        taken?;
-        let mut complete = Values::default();
-        for (answer, stored) in answers.into_iter().zip(in_base) {
-            let value = match (answer, stored) {
-                (Answer::Known(value), _) => value,
-                (Answer::InBase(_), Some(stored)) => {
-                    effects::for_guest(shape, &stored, now).ok_or_else(malformed)?.map(|(value, _)| value)
-                }
-                (Answer::InBase(_), None) => None,
-                (Answer::List(_, cleared, elements), stored) => {
-                    joined(shape, stored.as_deref(), cleared, &elements, now)
-                }
-            };
-            complete.push(value.as_deref());
-        }
-        Ok(complete)
-    }
-
     /// Adds to a window what the base has in it.
     fn widen(
         &self,

@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
+use wasmill_core::description::{StateKind, StateScope};
+
 use crate::{
     index::StateRows,
     layout::Shape,
     rows::{RowId, Rows},
+    settled::Settled,
 };
 
 /// The writes of one subtask, an epoch each, the oldest first and the current one last.
@@ -15,6 +18,8 @@ pub(crate) struct Layers {
     shapes: Vec<Shape>,
     /// What there was when the call began that may be undone.
     mark: Option<Vec<(u64, Vec<RowId>)>>,
+    /// Of each state what is found for several layers at once.
+    settled: Vec<Settled>,
 }
 
 /// The writes of one epoch.
@@ -46,7 +51,8 @@ impl Layer {
 impl Layers {
     /// No writes yet; the first belong to `epoch`.
     pub(crate) fn new(epoch: u64, shapes: Vec<Shape>) -> Layers {
-        Layers { layers: [Layer::new(epoch, &shapes)].into(), shapes, mark: None }
+        let settled = shapes.iter().map(|_| Settled::default()).collect();
+        Layers { layers: [Layer::new(epoch, &shapes)].into(), shapes, mark: None, settled }
     }
 
     /// Adds stored rows of `epoch`, which is not below that of any added before and below the current one.
@@ -106,6 +112,26 @@ impl Layers {
         layers.filter(|(_, rows)| !rows.is_empty())
     }
 
+    /// Where the values of a state are found, the newest first; up to `steps` steps are taken to have fewer such places.
+    pub(crate) fn values(&mut self, state: usize, mut steps: usize) -> (impl Iterator<Item = &StateRows>, &Settled) {
+        let Layers { layers, shapes, settled, .. } = self;
+        let shape = shapes[state];
+        let mut may_settle = shape.kind == StateKind::Value && shape.scope == StateScope::Keyed;
+        let settled = &mut settled[state];
+        for layer in layers.iter_mut() {
+            let rows = &mut layer.states[state];
+            if rows.is_empty() || rows.is_settled() {
+                continue;
+            }
+            rows.complete();
+            // In their order, or older rows would hide newer ones.
+            may_settle = may_settle && layer.sealed && !rows.is_truncated();
+            may_settle = may_settle && settled.absorb(layer.epoch, rows, &mut steps);
+        }
+        let rows = layers.iter().rev().map(move |layer| &layer.states[state]);
+        (rows.filter(|rows| !rows.is_empty() && !rows.is_settled()), settled)
+    }
+
     /// All layers, the oldest first.
     pub(crate) fn oldest_first(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter()
@@ -113,7 +139,8 @@ impl Layers {
 
     /// Bytes of all layers, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.layers.iter().map(Layer::bytes).sum()
+        let settled: usize = self.settled.iter().map(Settled::bytes).sum();
+        self.layers.iter().map(Layer::bytes).sum::<usize>() + settled
     }
 
     /// Bytes that no checkpoint has yet, about.
@@ -142,7 +169,24 @@ impl Layers {
 
     /// What the log had up to `epoch` is in the base.
     pub(crate) fn folded(&mut self, epoch: u64) {
-        self.layers.retain(|layer| !layer.committed || layer.epoch > epoch);
+        let is_folded = |layer: &Layer| layer.committed && layer.epoch <= epoch;
+        for (state, settled) in self.settled.iter_mut().enumerate() {
+            // A row that is found only in what goes now is newer than what would be found without it.
+            let found = |rows: &StateRows| rows.is_empty() || rows.is_settled();
+            let is_whole = self.layers.iter().filter(|layer| is_folded(layer)).all(|layer| found(&layer.states[state]));
+            let next = self.layers.iter().find(|layer| !is_folded(layer)).map_or(0, |layer| layer.epoch);
+            settled.folded(next, is_whole);
+        }
+        self.layers.retain(|layer| !is_folded(layer));
+    }
+
+    /// Drops what the base has too, the oldest first, until all takes `bound` bytes at most.
+    pub(crate) fn shed(&mut self, bound: usize) {
+        while self.bytes() > bound {
+            let kept = self.settled.iter_mut().filter_map(|settled| Some((settled.oldest_kept()?, settled)));
+            let Some((_, oldest)) = kept.min_by_key(|(epoch, _)| *epoch) else { return };
+            oldest.drop_oldest();
+        }
     }
 
     /// Begins a call that may be undone.
@@ -182,5 +226,88 @@ mod tests {
         assert!(layers.of(3).is_none());
         assert_eq!(layers.cut(3).unwrap_err(), "state cannot be cut at epoch 3: the current epoch is 4");
         assert!(layers.cut(u64::MAX).is_err(), "no epoch follows it");
+    }
+
+    /// Random epochs of writes, folds and reads, against a map of what each key has; a read is given few steps, so that layers
+    /// are in every stage of settling. What memory does not know must be what the base has.
+    #[test]
+    fn the_newest_value_is_found_wherever_it_is() {
+        use std::collections::BTreeMap;
+
+        use wasmill_core::key_group::hash;
+
+        use crate::{
+            rows::{Act, Row},
+            table::{Find, Tag},
+        };
+
+        let shape = Shape { kind: StateKind::Value, scope: StateScope::Keyed, expires: None };
+        let (mut kept, mut dropped) = (0, 0);
+        for seed in 1..=60u64 {
+            let mut random = seed;
+            let mut next = |below: u64| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) % below
+            };
+            let (mut layers, mut model, mut base) = (Layers::new(1, vec![shape]), BTreeMap::new(), BTreeMap::new());
+            // Writes that are not in the base: epoch, key, value; 0 for none.
+            let mut log: Vec<(u64, u64, u64)> = Vec::new();
+            let few = next(2) == 0;
+            for step in 0..400 {
+                match next(10) {
+                    0..5 => {
+                        for _ in 0..next(40) {
+                            let (key, value) = (next(60), next(4) * (step + 1));
+                            // Some are late ones of the epoch that was cut, of keys that have not changed since.
+                            let current = layers.current();
+                            let late = layers.cut_unsealed().filter(|_| next(2) == 0);
+                            let changed = log.iter().any(|(epoch, of, _)| (*epoch, *of) == (current, key));
+                            let epoch = late.filter(|_| !changed).unwrap_or(current);
+                            let bytes = (key.to_le_bytes(), value.to_le_bytes());
+                            let act = if value == 0 { Act::Delete } else { Act::Put };
+                            let value_bytes = if value == 0 { &[] } else { &bytes.1[..] };
+                            let row = Row { act, group: 0, key: &bytes.0, map_key: &[], value: value_bytes, expires: None };
+                            layers.of(epoch).unwrap().states[0].segments_mut().add(row, false);
+                            log.push((epoch, key, value));
+                            model.insert(key, value);
+                        }
+                    }
+                    5 => drop(layers.cut(layers.current())),
+                    6 => layers.seal(),
+                    7 => {
+                        let to = layers.cut_unsealed().unwrap_or(layers.current()) - 1;
+                        layers.committed(to);
+                        layers.folded(to);
+                        if next(3) == 0 {
+                            layers.shed(next(3_000) as usize);
+                        }
+                        log.sort_by_key(|(epoch, ..)| *epoch);
+                        log.iter().filter(|(epoch, ..)| *epoch <= to).for_each(|(_, key, value)| {
+                            base.insert(*key, *value);
+                        });
+                        log.retain(|(epoch, ..)| *epoch > to);
+                        match layers.settled[0].oldest_kept() {
+                            Some(_) => kept += 1,
+                            None => dropped += 1,
+                        }
+                    }
+                    _ => {
+                        let steps = if few { next(8) } else { 1_000 };
+                        let (newest_first, settled) = layers.values(0, steps as usize);
+                        let newest_first: Vec<_> = newest_first.collect();
+                        for key in 0..60u64 {
+                            let (bytes, tag) = (key.to_le_bytes(), Tag::of(hash(&key.to_le_bytes())));
+                            let mut found = newest_first.iter().filter_map(|rows| rows.find(tag, &bytes, rows.first(tag)));
+                            let found = found.next().or_else(|| settled.find(tag, &bytes, settled.first(tag)));
+                            let found = found.map(|(rows, row)| rows.value(row).first_chunk().map_or(0, |v| u64::from_le_bytes(*v)));
+                            let found = found.unwrap_or_else(|| base.get(&key).copied().unwrap_or(0));
+                            let expected = model.get(&key).copied().unwrap_or(0);
+                            assert_eq!(found, expected, "seed {seed}, step {step}, key {key}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(kept > 100 && dropped > 100, "{kept} folds left rows in memory, {dropped} did not");
     }
 }

@@ -34,12 +34,17 @@ impl Shape {
 /// behind its prefix (an empty map key) and in the order of map keys; else none is a prefix of another.
 pub(crate) fn key(state: u32, group: u16, key: &[u8], map_key: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(PREFIX + key.len() + map_key.len());
+    push_key(state, group, key, map_key, &mut stored);
+    stored
+}
+
+/// Adds a stored key to bytes.
+pub(crate) fn push_key(state: u32, group: u16, key: &[u8], map_key: &[u8], stored: &mut Vec<u8>) {
     stored.extend_from_slice(&state.to_be_bytes());
     stored.extend_from_slice(&group.to_be_bytes());
     stored.extend_from_slice(&(key.len() as u32).to_be_bytes());
     stored.extend_from_slice(key);
     stored.extend_from_slice(map_key);
-    stored
 }
 
 /// The first stored key that a state can have in a key group. One past the last group is the next state's.

@@ -17,9 +17,9 @@
 //! # Layout
 //!
 //! - `layout`, `chunk`, `manifest`: the stored format of entries, of the log and of manifests.
-//! - `rows`, `index`, `layers`: writes in memory: columns, finding a key in them, epochs.
+//! - `rows`, `table`, `index`, `settled`, `layers`: writes in memory: columns, finding a key in them, epochs.
 //! - `effects`: what rows leave of each entry, over what the base has.
-//! - `subtask`, `keyed`: the state of one subtask, and what the host and the engine call.
+//! - `subtask`, `lookup`, `keyed`: the state of one subtask, how it is read, and what the host and the engine call.
 //! - `database`, `directory`, `checkpoints`: redb, locks and files, manifests.
 //! - `backend`: the store of one job; `restore`, `commit`, `savepoint`: what it does; `background`, `fold`, `expire`: what
 //!   it does off the path.
@@ -39,13 +39,16 @@ mod index;
 mod keyed;
 mod layers;
 mod layout;
+mod lookup;
 mod manifest;
 mod overlay;
 mod reader;
 mod restore;
 mod rows;
 mod savepoint;
+mod settled;
 mod subtask;
+mod table;
 
 pub use backend::{RedbState, StoreOptions};
 pub use layout::FORMAT_VERSION;

@@ -105,6 +105,10 @@ impl Rows {
         slice(&self.key_ends, &self.keys, i)
     }
 
+    pub(crate) fn value(&self, i: usize) -> &[u8] {
+        slice(&self.value_ends, &self.values, i)
+    }
+
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.len()).map(|i| self.row(i))
     }

@@ -86,7 +86,7 @@ fn write(stored: &StoredManifest, snapshot: &ReadTransaction, folder: &Path) -> 
     }
     let log = snapshot.open_table(LOG).map_err(|error| failed_redb(error.into()))?;
     let mut fold = Fold::new(&log, stored).map_err(failed_redb)?.map_err(StateError::Store)?;
-    while !database.write(Durability::None, |transaction| fold.step(transaction))? {}
+    while !database.write(Durability::None, |transaction| fold.step_from(&log, transaction))? {}
     let epoch = stored.manifest.epoch;
     let next_state = stored.states.iter().map(|state| state.number + 1).max().unwrap_or(0);
     let facts = Facts { next_state, highest: epoch, folded: epoch };

@@ -8,14 +8,13 @@ use std::{
 use wasmill_core::{
     CallTime, KeyGroupRange, MaxParallelism, Place, Quota,
     description::{StateDescription, StateKind, StateScope},
-    key_group,
     quota::{Charge, Use},
-    state::{EntryKeys, StateError, StateOperation, Values, Writes},
+    state::{EntryKeys, StateError, StateOperation, Writes},
     time::TimeDomain,
 };
 
 use crate::{
-    effects::{self, Effects},
+    effects::Effects,
     index::Seen,
     layers::Layers,
     layout::{self, BROADCAST, Shape},
@@ -38,7 +37,7 @@ pub(crate) struct Subtask {
     states: Vec<StateDescription>,
     /// How the database has each of them.
     stored: Vec<(u32, Shape)>,
-    quota: Quota,
+    pub(crate) quota: Quota,
     buffers: Mutex<Buffers>,
 }
 
@@ -48,7 +47,7 @@ pub(crate) struct Buffers {
     pub(crate) layers: Layers,
     charge: Charge,
     /// Whether the base can have entries of the subtask.
-    in_base: bool,
+    pub(crate) in_base: bool,
     now: CallTime,
     /// What pages of a state are read from, between two pages.
     pages: Option<(u32, Effects)>,
@@ -60,28 +59,6 @@ pub(crate) struct CopiedEntry {
     pub(crate) key: Vec<u8>,
     pub(crate) map_key: Vec<u8>,
     pub(crate) value: Vec<u8>,
-}
-
-/// What memory answers to a read.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// An answer for each entry, or what it takes to make one of what the base has.
-    pub(crate) answers: Vec<Answer>,
-    /// What else the answer may hold.
-    pub(crate) allowance: Allowance,
-    pub(crate) shape: Shape,
-    pub(crate) now: i64,
-}
-
-/// One answer.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// The value as the guest gets it.
-    Known(Option<Vec<u8>>),
-    /// The stored key to look for in the base.
-    InBase(Vec<u8>),
-    /// The stored key of a list in the base, when it was last cleared, and what it gained.
-    List(Vec<u8>, Option<u64>, Vec<(u64, Vec<u8>)>),
 }
 
 impl Subtask {
@@ -178,51 +155,6 @@ impl Subtask {
         buffers.recharge()
     }
 
-    /// Reads entries as far as memory knows them.
-    pub(crate) fn read(&self, state: u32, entries: &EntryKeys) -> Result<Found, StateError> {
-        entries.check().map_err(contract)?;
-        let (index, groups) = self.place_of(state, entries)?;
-        let (number, shape) = self.stored[index];
-        let is_map = shape.kind == StateKind::Map;
-        let mut buffers = self.buffers();
-        let now = buffers.now(shape);
-        let mut allowance = Allowance::new(&self.quota);
-        let in_base = buffers.in_base;
-        let mut answers = Vec::with_capacity(groups.len());
-        for (i, &group) in groups.iter().enumerate() {
-            let key = entries.key(i);
-            let map_key = entries.map_key(i);
-            let missing = || layout::key(number, group, key, map_key);
-            if shape.kind == StateKind::List {
-                let (cleared, elements) = list(&mut buffers.layers, index, key);
-                allowance.take(elements.iter().map(|(_, element)| element.len()).sum())?;
-                answers.push(if in_base {
-                    Answer::List(missing(), cleared, elements)
-                } else {
-                    Answer::Known(joined(shape, None, cleared, &elements, now))
-                });
-                continue;
-            }
-            let hash = if is_map { 0 } else { key_group::hash(key) };
-            let mut answer = None;
-            for (_, rows) in buffers.layers.newest_first(index) {
-                let seen = if is_map { rows.map_value(key, map_key) } else { rows.value(key, hash) };
-                match seen {
-                    Seen::Put(row) if row.expires.is_none_or(|at| at > now) => {
-                        allowance.take(row.value.len())?;
-                        answer = Some(Answer::Known(Some(row.value.to_vec())));
-                    }
-                    Seen::Put(_) | Seen::Gone => answer = Some(Answer::Known(None)),
-                    Seen::Nothing => continue,
-                }
-                break;
-            }
-            answers
-                .push(answer.unwrap_or_else(|| if in_base { Answer::InBase(missing()) } else { Answer::Known(None) }));
-        }
-        Ok(Found { answers, allowance, shape, now })
-    }
-
     /// Makes writes, all or none.
     ///
     /// # Errors
@@ -245,13 +177,20 @@ impl Subtask {
         let mut buffers = self.buffers();
         let Buffers { layers, charge, .. } = &mut *buffers;
         let (current, cut) = (layers.current(), layers.cut_unsealed());
-        let Some(layer) = layers.of(epoch) else {
+        if layers.of(epoch).is_none() {
             let cut = cut.map(|cut| format!(" or {cut}")).unwrap_or_default();
             return Err(contract(format!("a write to state `{name}` in epoch {epoch}: it must be {current}{cut}")));
-        };
+        }
         let bytes = writes.entries.keys.len() + writes.entries.map_keys.len() + writes.values.len();
-        charge.resize(charge.bytes() + (bytes + groups.len() * ROW_BYTES) as u64)?;
-        layer.states[index].segments_mut().extend(writes, groups);
+        let bytes = (bytes + groups.len() * ROW_BYTES) as u64;
+        if charge.resize(charge.bytes() + bytes).is_err() {
+            // What the base has too must not be why there is no room.
+            layers.shed(0);
+            charge.resize(layers.bytes() as u64 + bytes)?;
+        }
+        if let Some(layer) = layers.of(epoch) {
+            layer.states[index].segments_mut().extend(writes, groups);
+        }
         Ok(())
     }
 
@@ -295,7 +234,7 @@ impl Subtask {
     }
 
     /// The index of a state, and the key groups of entries.
-    fn place_of(&self, state: u32, entries: &EntryKeys) -> Result<(usize, Vec<u16>), StateError> {
+    pub(crate) fn place_of(&self, state: u32, entries: &EntryKeys) -> Result<(usize, Vec<u16>), StateError> {
         let index = state as usize;
         let Some(declared) = self.states.get(index) else {
             return Err(contract(format!("state number {state}, but the operator describes {}", self.states.len())));
@@ -397,47 +336,6 @@ pub(crate) struct MapWindow {
     pub(crate) hides_base: bool,
 }
 
-/// When a list was last cleared, and what it has gained since, the oldest first.
-fn list(layers: &mut Layers, index: usize, key: &[u8]) -> (Option<u64>, Vec<(u64, Vec<u8>)>) {
-    let mut parts = Vec::new();
-    let mut cleared = None;
-    for (epoch, rows) in layers.newest_first(index) {
-        let list = rows.list(key);
-        let mut stored = Vec::new();
-        for row in &list.rows {
-            match row.act {
-                Act::Put => layout::guest_elements(row.value)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .for_each(|element| layout::push_element(row.expires, element, &mut stored)),
-                _ => layout::push_element(row.expires, row.value, &mut stored),
-            }
-        }
-        if !stored.is_empty() {
-            parts.push((epoch, stored));
-        }
-        if list.cleared {
-            cleared = Some(epoch);
-            break;
-        }
-    }
-    parts.reverse();
-    (cleared, parts)
-}
-
-/// A list as the guest gets it.
-pub(crate) fn joined(
-    shape: Shape,
-    base: Option<&[u8]>,
-    cleared: Option<u64>,
-    elements: &[(u64, Vec<u8>)],
-    now: i64,
-) -> Option<Vec<u8>> {
-    let elements = elements.iter().map(|(epoch, element)| (*epoch, &element[..]));
-    let stored = effects::join(base, cleared, elements)?;
-    effects::for_guest(shape, &stored, now).flatten().map(|(value, _)| value)
-}
-
 impl Buffers {
     /// What time it is for entries of a state.
     pub(crate) fn now(&self, shape: Shape) -> i64 {
@@ -465,53 +363,20 @@ impl Buffers {
     pub(crate) fn folded(&mut self, epoch: u64) {
         self.in_base = true;
         self.layers.folded(epoch);
-        // Less than before: giving back does not fail.
-        let _ = self.recharge();
+    }
+
+    /// Drops what the base has too until all takes `bound` bytes at most.
+    pub(crate) fn shed(&mut self, bound: usize) {
+        self.layers.shed(bound);
+        if self.recharge().is_err() {
+            self.layers.shed(0);
+            // Less than what is charged: giving back does not fail.
+            let _ = self.recharge();
+        }
     }
 
     /// Corrects the charge to what is held.
     pub(crate) fn recharge(&mut self) -> Result<(), StateError> {
         Ok(self.charge.resize(self.layers.bytes() as u64)?)
     }
-}
-
-/// How much an answer may hold: its offsets are u32, and what is copied is charged while it is gathered.
-#[derive(Debug)]
-pub(crate) struct Allowance {
-    quota: Quota,
-    taken: u64,
-    charge: Option<Charge>,
-}
-
-impl Allowance {
-    /// What an answer may hold before it is charged, bytes: most hold less.
-    const FREE: u64 = 1 << 20;
-
-    fn new(quota: &Quota) -> Allowance {
-        Allowance { quota: quota.clone(), taken: 0, charge: None }
-    }
-
-    /// Asks for room for a value.
-    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), StateError> {
-        self.taken += bytes as u64;
-        if self.taken > u64::from(u32::MAX) {
-            return Err(contract("a read whose values are longer than 4 GiB: ask for fewer keys at once"));
-        }
-        let charged = self.charge.as_ref().map_or(Self::FREE, Charge::bytes);
-        if self.taken > charged {
-            let wanted = self.taken.next_multiple_of(Self::FREE);
-            match &mut self.charge {
-                Some(charge) => charge.resize(wanted)?,
-                None => self.charge = Some(self.quota.charge(Use::StoreCache, wanted)?),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Answers as columns.
-pub(crate) fn values(answers: impl Iterator<Item = Option<Vec<u8>>>) -> Values {
-    let mut values = Values::default();
-    answers.for_each(|answer| values.push(answer.as_deref()));
-    values
 }

@@ -36,6 +36,7 @@ Examples:
   wasmill run job.toml --state-dir new --from-savepoint before-upgrade
   wasmill run job.toml --parallelism 4
   wasmill run job.toml --set source.lines.path=other.txt
+  wasmill run job.toml --stages                   show where the time went
   wasmill run job.toml --quiet --json > report.json")]
 pub struct Run {
     /// What to run
@@ -44,6 +45,9 @@ pub struct Run {
     /// Print a report as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    /// Show at the end where the time went: nanoseconds per record in each stage of each node
+    #[arg(long)]
+    pub stages: bool,
     /// Folder for the job's state and checkpoints; without it, that of the job file, else one that is removed at the end
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -88,7 +92,8 @@ impl Run {
             .enable_all()
             .build()
             .context("cannot start the threads that run the job")?;
-        let shown = Shown { live, json: self.json, prints_only, metrics, directory: &directory, beginning };
+        let (json, stages) = (self.json, self.stages);
+        let shown = Shown { live, json, stages, prints_only, metrics, directory: &directory, beginning };
         let outcome = runtime.block_on(follow(job, shown, talk));
         // A thread that waits for standard input, or a guest that spins, is not waited for.
         runtime.shutdown_background();

@@ -135,8 +135,15 @@ fn node(node: &NodeProgress, now: i64) -> Value {
         "parallelism": node.subtasks.len(),
         "records_in": total.records_in,
         "records_out": total.records_out,
+        "stages": stages(&total),
         "subtasks": subtasks.collect::<Vec<_>>(),
     })
+}
+
+/// Nanoseconds in each stage, those of all subtasks added up.
+fn stages(total: &StatusSnapshot) -> Value {
+    let stages = StatusSnapshot::STAGES.iter().zip(total.stages());
+    stages.map(|(name, nanoseconds)| (format!("{name}_ns"), json!(nanoseconds))).collect()
 }
 
 fn subtask(status: &StatusSnapshot, now: i64) -> Value {
@@ -234,6 +241,19 @@ mod tests {
         assert_eq!(lines[0]["splits"], json!({ "open": 3, "idle": 1, "paused": 2, "slowest": slowest }));
         assert_eq!(lines[1]["splits"], json!({ "open": 0, "idle": 0, "paused": 0, "slowest": null }));
         assert_eq!((&lines[0]["watermark_lag_ms"], &lines[1]["watermark_lag_ms"]), (&Value::Null, &json!(700)));
+    }
+
+    #[test]
+    fn stages_are_those_of_all_subtasks() {
+        let mut progress = progress();
+        let lines = &mut progress.nodes[0].subtasks;
+        (lines[0].source_ns, lines[1].source_ns, lines[1].partition_ns) = (40, 2, 7);
+        let report = report("words", &Ending::Finished, &progress, NOW, &OperatorMetrics::new(), &[]);
+        let expected = json!({
+            "source_ns": 42, "lower_ns": 0, "guest_ns": 0, "lift_ns": 0, "state_ns": 0, "partition_ns": 7, "sink_ns": 0,
+            "checkpoint_ns": 0, "queue_ns": 0, "wait_ns": 0,
+        });
+        assert_eq!(report["nodes"][0]["stages"], expected);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Makes the channels of a job, and gives each subtask its ends.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use wasmill_core::{
-    Charge, Place,
+    Charge, Place, Status,
     graph::{NodeId, ParallelGraph},
     partitioner::partitioner,
     quota::{OverQuota, Use},
@@ -51,12 +51,12 @@ impl Wires {
         Ok(wires)
     }
 
-    /// The router of edge number `edge` in sending subtask `from`, at `place`.
-    pub(super) fn router(&mut self, job: &Job, edge: usize, from: u32, place: Place) -> Router {
+    /// The router of edge number `edge` in sending subtask `from`, at `place`; `status` is that of the node that sends.
+    pub(super) fn router(&mut self, job: &Job, edge: usize, from: u32, place: Place, status: Arc<Status>) -> Router {
         let senders = self.senders.remove(&(edge, from)).unwrap_or_default();
         let exchange = job.graph.edges[edge].exchange;
         let partitioner = partitioner(exchange, from as usize, senders.len(), job.graph.max_parallelism);
-        Router::new(place, partitioner, senders, job.settings.batch_bytes, job.settings.linger)
+        Router::new(place, partitioner, senders, job.settings.batch_bytes, job.settings.linger, status)
     }
 
     /// The channels into subtask `index` of a chain.

@@ -299,17 +299,20 @@ impl SourceHead {
             let until_idle = self.watermarks.until_idle().map(|left| Duration::from_millis(left.max(1) as u64));
             limit.linger = until_idle.map_or(limit.linger, |until_idle| limit.linger.min(until_idle));
         }
-        let (asked, whole) = (Instant::now(), self.source.works_while_pending());
-        let mut polled = Duration::ZERO;
+        let whole = self.source.works_while_pending();
+        let asked = Instant::now();
+        // The source may do its work before it is first polled.
+        let (mut worked, mut first) = (Duration::ZERO, Some(asked));
         let mut next = self.source.next(limit);
         let event = poll_fn(|context| {
-            let since = Instant::now();
+            let since = first.take().unwrap_or_else(Instant::now);
             let event = next.as_mut().poll(context);
-            polled += since.elapsed();
+            let polled = since.elapsed();
+            worked = if whole { since - asked } else { worked } + polled;
             event
         })
         .await;
-        self.worked += if whole { asked.elapsed() } else { polled };
+        self.worked += worked;
         event.map_err(|error| Stop::at(&self.place, error))
     }
 }

@@ -12,6 +12,7 @@ const EMIT: &str = "output.emit";
 
 impl output::Host for Guest {
     async fn emit(&mut self, output: u32, batch: types::Batch) -> wasmtime::Result<()> {
+        self.stopwatch.takes();
         let connections = self.connections(EMIT)?;
         match self.phase {
             Phase::Open => return Err(self.refused(EMIT, "rows belong to a call that has a time").into()),

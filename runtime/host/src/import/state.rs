@@ -68,7 +68,9 @@ impl state::Host for Guest {
         let (backend, described) = self.state(GET, state)?;
         let entries = convert::entries_in(entries);
         check(GET, described, &entries)?;
+        let call = self.stopwatch.state_begins();
         let read = self.budget.aside(backend.get_many(state, &entries)).await;
+        self.stopwatch.state_answers(call);
         let values = read.map_err(|error| failed(GET, error))?;
         let bytes = values.values.len() + values.value_ends.len() * 5;
         self.fits(bytes, "`state.get-many` found an answer")?;
@@ -99,7 +101,9 @@ impl state::Host for Guest {
             return Err(self.refused(WRITE, &why).into());
         }
         self.wrote = true;
+        let call = self.stopwatch.state_begins();
         let written = self.budget.aside(backend.write_many(state, epoch, &writes)).await;
+        self.stopwatch.state_ends(call);
         Ok(written.map_err(|error| failed(WRITE, error))?)
     }
 
@@ -111,7 +115,9 @@ impl state::Host for Guest {
             return Err(OperatorError::Contract(message).into());
         }
         let most = u32::try_from(self.max_batch_bytes / 2).unwrap_or(u32::MAX);
+        let call = self.stopwatch.state_begins();
         let scanned = self.budget.aside(backend.scan(state, &key, &from, max_bytes.min(most))).await;
+        self.stopwatch.state_answers(call);
         let page = scanned.map_err(|error| failed(SCAN, error))?;
         self.fits(page.values.len() + page.map_keys.len() + page.value_ends.len() * 8, "`state.scan` found a page")?;
         Ok(convert::page_out(page))

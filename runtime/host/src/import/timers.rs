@@ -47,13 +47,17 @@ impl Guest {
 impl timers::Host for Guest {
     fn register(&mut self, domain: types::TimeDomain, timers: timers::TimerBatch) -> wasmtime::Result<()> {
         let (service, domain, timers) = self.checked("timers.register", domain, timers)?;
+        let call = self.stopwatch.state_begins();
         service.register(domain, &timers);
+        self.stopwatch.state_ends(call);
         Ok(())
     }
 
     fn delete(&mut self, domain: types::TimeDomain, timers: timers::TimerBatch) -> wasmtime::Result<()> {
         let (service, domain, timers) = self.checked("timers.delete", domain, timers)?;
+        let call = self.stopwatch.state_begins();
         service.delete(domain, &timers);
+        self.stopwatch.state_ends(call);
         Ok(())
     }
 }

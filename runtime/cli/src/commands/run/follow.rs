@@ -29,6 +29,8 @@ pub(super) struct Shown<'a> {
     pub(super) live: bool,
     /// Whether the report goes to standard output.
     pub(super) json: bool,
+    /// Whether the summary has a breakdown by stage.
+    pub(super) stages: bool,
     /// Whether the job does nothing but print, so that it is done when nobody reads any more.
     pub(super) prints_only: bool,
     /// What the operators report of themselves.
@@ -123,7 +125,7 @@ fn ended(name: &str, result: Result<Summary, JobError>, handle: &Handle, shown: 
                 Summary { already_finished: true, .. } => Ending::AlreadyFinished,
                 _ => Ending::Finished,
             };
-            summarize(name, &summary, shown.directory, talk);
+            summarize(name, &summary, shown, talk);
             if shown.json {
                 talk::print(&report(&ending, &summary.progress, &summary.targets))?;
             }
@@ -162,7 +164,7 @@ fn resumes(name: &str, handle: &Handle, shown: &Shown<'_>, talk: &Talk) {
     talk.done("Resuming", format_args!("job `{name}` from {from}"));
 }
 
-fn summarize(name: &str, summary: &Summary, directory: &StateDirectory, talk: &Talk) {
+fn summarize(name: &str, summary: &Summary, shown: &Shown<'_>, talk: &Talk) {
     let elapsed = format::duration(summary.progress.elapsed);
     let checkpoints = &summary.progress.checkpoints;
     if summary.already_finished {
@@ -177,6 +179,9 @@ fn summarize(name: &str, summary: &Summary, directory: &StateDirectory, talk: &T
         if let Some(line) = progress::checkpoints(checkpoints) {
             talk.say(format_args!("{line}\n"));
         }
+        if shown.stages {
+            talk.say(progress::stages(&summary.progress));
+        }
     }
     for line in progress::unconnected(&summary.progress) {
         talk.warn(line);
@@ -185,7 +190,7 @@ fn summarize(name: &str, summary: &Summary, directory: &StateDirectory, talk: &T
         talk.say(format_args!("result of `{sink}`: {target}"));
     }
     if summary.cancelled || summary.stopped {
-        talk.say(outlook(newest(checkpoints), directory));
+        talk.say(outlook(newest(checkpoints), shown.directory));
     }
 }
 

@@ -65,7 +65,11 @@ impl Load {
 
 fn told(what: &str, count: usize, since: Duration) {
     let elapsed = now() - since;
-    println!("{what:<28} {:>8.0} ns a timer  {:>7.2} s", elapsed.as_nanos() as f64 / count as f64, elapsed.as_secs_f64());
+    println!(
+        "{what:<28} {:>8.0} ns a timer  {:>7.2} s",
+        elapsed.as_nanos() as f64 / count as f64,
+        elapsed.as_secs_f64()
+    );
 }
 
 fn main() {

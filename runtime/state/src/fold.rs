@@ -174,15 +174,14 @@ type Base<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 impl FoldedState {
     /// What the next key groups with rows leave; `None` behind the last.
-    fn next(
-        &mut self,
-        log: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    ) -> Result<Option<Pending>, redb::Error> {
+    fn next(&mut self, log: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Option<Pending>, redb::Error> {
         self.chunks.retain(|chunk| u32::from(chunk.last) >= self.next_group);
         let from = self.next_group;
         let mut rows = 0;
         while rows < STEP_ROWS {
-            let Some(group) = self.chunks.iter().filter_map(|chunk| chunk.next_group(self.next_group)).min() else { break };
+            let Some(group) = self.chunks.iter().filter_map(|chunk| chunk.next_group(self.next_group)).min() else {
+                break;
+            };
             self.next_group = u32::from(group) + 1;
             for chunk in &mut self.chunks {
                 rows += chunk.load(group, log)?.len();
@@ -274,7 +273,7 @@ impl Run {
                 let key = rows.key(row);
                 let mut head = [0; 8];
                 head[..key.len().min(8)].copy_from_slice(&key[..key.len().min(8)]);
-                let place = u64::from(rows.groups[row]) << 32 | key.len() as u64;
+                let place = (u64::from(rows.groups[row]) << 32) | key.len() as u64;
                 sorted.push(RunRow { place, head: u64::from_be_bytes(head), chunk: number, row: row as u32 });
             }
         }
@@ -301,7 +300,9 @@ impl Run {
         {
             *left -= 1;
             self.next += 1;
-            let Some(rows) = folded.chunks.get(next.chunk as usize).and_then(|chunk| chunk.rows.as_ref()) else { continue };
+            let Some(rows) = folded.chunks.get(next.chunk as usize).and_then(|chunk| chunk.rows.as_ref()) else {
+                continue;
+            };
             let row = rows.row(next.row as usize);
             self.stored.clear();
             layout::push_key(folded.state.number, row.group, row.key, &[], &mut self.stored);

@@ -96,7 +96,14 @@ pub(crate) fn map_entry(key: &[u8], map_key: &[u8]) -> Vec<u8> {
 impl StateRows {
     pub(crate) fn new(shape: Shape) -> StateRows {
         let index = Index::new(shape.kind);
-        StateRows { shape, segments: Segments::default(), index, indexed: RowId::default(), truncated: false, settled: Settling::Before(0) }
+        StateRows {
+            shape,
+            segments: Segments::default(),
+            index,
+            indexed: RowId::default(),
+            truncated: false,
+            settled: Settling::Before(0),
+        }
     }
 
     pub(crate) fn segments(&self) -> &Segments {

@@ -266,7 +266,8 @@ mod tests {
                             let bytes = (key.to_le_bytes(), value.to_le_bytes());
                             let act = if value == 0 { Act::Delete } else { Act::Put };
                             let value_bytes = if value == 0 { &[] } else { &bytes.1[..] };
-                            let row = Row { act, group: 0, key: &bytes.0, map_key: &[], value: value_bytes, expires: None };
+                            let row =
+                                Row { act, group: 0, key: &bytes.0, map_key: &[], value: value_bytes, expires: None };
                             layers.of(epoch).unwrap().states[0].segments_mut().add(row, false);
                             log.push((epoch, key, value));
                             model.insert(key, value);
@@ -297,9 +298,11 @@ mod tests {
                         let newest_first: Vec<_> = newest_first.collect();
                         for key in 0..60u64 {
                             let (bytes, tag) = (key.to_le_bytes(), Tag::of(hash(&key.to_le_bytes())));
-                            let mut found = newest_first.iter().filter_map(|rows| rows.find(tag, &bytes, rows.first(tag)));
+                            let mut found =
+                                newest_first.iter().filter_map(|rows| rows.find(tag, &bytes, rows.first(tag)));
                             let found = found.next().or_else(|| settled.find(tag, &bytes, settled.first(tag)));
-                            let found = found.map(|(rows, row)| rows.value(row).first_chunk().map_or(0, |v| u64::from_le_bytes(*v)));
+                            let found = found
+                                .map(|(rows, row)| rows.value(row).first_chunk().map_or(0, |v| u64::from_le_bytes(*v)));
                             let found = found.unwrap_or_else(|| base.get(&key).copied().unwrap_or(0));
                             let expected = model.get(&key).copied().unwrap_or(0);
                             assert_eq!(found, expected, "seed {seed}, step {step}, key {key}");

@@ -162,13 +162,7 @@ fn known_values<'a>(buffers: &'a mut Buffers, index: usize, entries: &EntryKeys)
 }
 
 /// Looks for the keys of `open` in one place; those that are not there stay.
-fn find<'a>(
-    place: &'a impl Find,
-    entries: &EntryKeys,
-    tags: &[Tag],
-    open: &mut Vec<u32>,
-    known: &mut [Known<'a>],
-) {
+fn find<'a>(place: &'a impl Find, entries: &EntryKeys, tags: &[Tag], open: &mut Vec<u32>, known: &mut [Known<'a>]) {
     let mut candidates = [None; AT_ONCE];
     let mut left = 0;
     for begin in (0..open.len()).step_by(AT_ONCE) {

@@ -17,7 +17,7 @@ impl Tag {
 
     /// Which of `1 << bits` equal parts it belongs to, in order, and what tells tags of the part apart.
     pub(crate) fn split(self, bits: u32) -> (usize, Tag) {
-        ((u64::from(self.0) << bits >> 32) as usize, Tag(self.0 << bits))
+        (((u64::from(self.0) << bits) >> 32) as usize, Tag(self.0 << bits))
     }
 }
 
@@ -73,7 +73,7 @@ impl Table {
     /// Where the search for a tag begins.
     #[inline]
     pub(crate) fn probe(&self, tag: Tag) -> Probe {
-        Probe((u64::from(tag.0) * self.entries.len() as u64 >> 32) as usize)
+        Probe(((u64::from(tag.0) * self.entries.len() as u64) >> 32) as usize)
     }
 
     /// The next row that may have the key.

@@ -1,10 +1,9 @@
 //! Holds millions of timers in order, packed in chunks: a set that finds, adds, removes and marks.
 
 use std::{
-    borrow::Borrow,
     cmp::Ordering,
     collections::BTreeMap,
-    ops::Bound::{Excluded, Included, Unbounded},
+    ops::Bound::{Excluded, Unbounded},
 };
 
 use super::chunk::{Chunk, MARKS, Mark, Timer};
@@ -14,7 +13,7 @@ use super::chunk::{Chunk, MARKS, Mark, Timer};
 #[derive(Debug, Default)]
 pub(super) struct OrderedTimers {
     /// The chunks by where each begins: a chunk holds what is not before its own beginning and before that of the next one.
-    /// The first chunk also holds what is before its beginning. None is empty.
+    /// None is empty.
     index: BTreeMap<Beginning, u32>,
     chunks: Vec<Slot>,
     /// Slots that are empty.
@@ -32,8 +31,8 @@ struct Slot {
     listed: [bool; MARKS],
 }
 
-/// Where a chunk begins: as short as tells it from the chunk before.
-#[derive(Debug, Clone)]
+/// Where a chunk begins: as short as tells it from the chunk before. The order of the fields is that of timers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Beginning {
     time: i64,
     key: Key,
@@ -70,70 +69,34 @@ impl Key {
     }
 }
 
-/// A place in the order, so that the index can be asked without copying a key.
-trait Position {
-    fn position(&self) -> Timer<'_>;
-}
-
-impl Position for Beginning {
-    fn position(&self) -> Timer<'_> {
-        Timer { time: self.time, key: self.key.bytes(), tag: self.tag }
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.bytes() == other.bytes()
     }
 }
 
-impl Position for Timer<'_> {
-    fn position(&self) -> Timer<'_> {
-        *self
-    }
-}
+impl Eq for Key {}
 
-impl PartialEq for dyn Position + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.position() == other.position()
-    }
-}
-
-impl Eq for dyn Position + '_ {}
-
-impl PartialOrd for dyn Position + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for dyn Position + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.position().cmp(&other.position())
-    }
-}
-
-impl PartialEq for Beginning {
-    fn eq(&self, other: &Self) -> bool {
-        self.position() == other.position()
-    }
-}
-
-impl Eq for Beginning {}
-
-impl PartialOrd for Beginning {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Beginning {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.position().cmp(&other.position())
-    }
-}
-
-impl<'a> Borrow<dyn Position + 'a> for Beginning {
-    fn borrow(&self) -> &(dyn Position + 'a) {
-        self
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        self.bytes().cmp(other.bytes())
     }
 }
 
 impl Beginning {
+    /// Before all timers.
+    const FIRST: Beginning = Beginning { time: i64::MIN, key: Key::Short(0, [0; SHORT]), tag: 0 };
+
+    fn of(timer: &Timer<'_>) -> Beginning {
+        Beginning { time: timer.time, key: Key::of(timer.key), tag: timer.tag }
+    }
+
     /// The shortest that is behind `before`, and not behind `first`.
     fn between(before: Timer<'_>, first: Timer<'_>) -> Beginning {
         let Timer { time, key, tag } = first;
@@ -160,9 +123,16 @@ impl OrderedTimers {
 
     /// The slot of the chunk that holds a timer, if any does.
     fn slot(&self, timer: &Timer<'_>) -> Option<u32> {
-        let probe: &dyn Position = timer;
-        let at = self.index.range::<dyn Position + '_, _>((Unbounded, Included(probe))).next_back();
-        at.or_else(|| self.index.first_key_value()).map(|(_, slot)| *slot)
+        self.index.range(..=Beginning::of(timer)).next_back().map(|(_, slot)| *slot)
+    }
+
+    /// The slot of the chunk that a timer belongs to; the first one begins before all timers then.
+    fn slot_for(&mut self, timer: &Timer<'_>) -> Option<u32> {
+        self.slot(timer).or_else(|| {
+            let (_, slot) = self.index.pop_first()?;
+            self.index.insert(Beginning::FIRST, slot);
+            Some(slot)
+        })
     }
 
     fn chunk(&mut self, slot: u32) -> &mut Chunk {
@@ -194,11 +164,11 @@ impl OrderedTimers {
 
     /// Adds a timer; false when it is there already, and keeps its mark.
     pub(super) fn insert(&mut self, timer: &Timer<'_>, mark: Mark) -> bool {
-        let Some(slot) = self.slot(timer) else {
+        let Some(slot) = self.slot_for(timer) else {
             let mut chunk = Chunk::default();
             chunk.insert(0, timer, mark);
             let slot = self.acquire(chunk);
-            self.index.insert(Beginning { time: timer.time, key: Key::of(b""), tag: 0 }, slot);
+            self.index.insert(Beginning::FIRST, slot);
             self.counts[usize::from(mark)] += 1;
             return true;
         };
@@ -287,17 +257,16 @@ impl OrderedTimers {
 
     /// Has a chunk with few timers, which held `timer`, join the next one, or drops it when it is empty.
     fn thin_out(&mut self, slot: u32, timer: &Timer<'_>) {
-        let probe: &dyn Position = timer;
+        let place = Beginning::of(timer);
         if self.chunk(slot).len() == 0 {
-            let at = self.index.range::<dyn Position + '_, _>((Unbounded, Included(probe))).next_back();
-            let beginning = at.or_else(|| self.index.first_key_value()).map(|(beginning, _)| beginning.clone());
+            let beginning = self.index.range(..=&place).next_back().map(|(beginning, _)| beginning.clone());
             beginning.map(|beginning| self.index.remove(&beginning));
             self.release(slot);
             return;
         }
-        let next = self.index.range::<dyn Position + '_, _>((Excluded(probe), Unbounded)).next();
+        let next = self.index.range((Excluded(&place), Unbounded)).next();
         let Some((beginning, next)) = next.map(|(beginning, slot)| (beginning.clone(), *slot)) else { return };
-        if next == slot || !self.chunks[slot as usize].chunk.may_join(&self.chunks[next as usize].chunk) {
+        if !self.chunks[slot as usize].chunk.may_join(&self.chunks[next as usize].chunk) {
             return;
         }
         self.index.remove(&beginning);

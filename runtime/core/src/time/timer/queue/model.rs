@@ -16,7 +16,7 @@ struct Naive {
     added: BTreeSet<Timer>,
     /// Set before the last cut, and not handed over yet.
     cut: BTreeSet<Timer>,
-    /// The store has them.
+    /// The store has them, or is told so by what is in `gone_from_cut`.
     stored: BTreeSet<Timer>,
     /// Gone since the last cut; the store has them, or will by the hand-over.
     removed: BTreeSet<Timer>,
@@ -48,14 +48,22 @@ impl Naive {
         }
     }
 
+    fn len(&self) -> usize {
+        self.added.len() + self.cut.len() + self.stored.len()
+    }
+
     fn live(&self) -> impl Iterator<Item = &Timer> {
         self.added.iter().chain(&self.cut).chain(&self.stored)
+    }
+
+    fn first(&self) -> Option<&Timer> {
+        [&self.added, &self.cut, &self.stored].into_iter().filter_map(BTreeSet::first).min()
     }
 
     fn take_due(&mut self, now: i64) -> Vec<Timer> {
         let (mut due, mut keys) = (Vec::new(), HashSet::new());
         while due.len() < DUE_LIMIT
-            && let Some(first) = self.live().min().filter(|first| first.0 <= now).cloned()
+            && let Some(first) = self.first().filter(|first| first.0 <= now).cloned()
             && keys.insert(first.1.clone())
         {
             self.remove(&first);
@@ -64,24 +72,28 @@ impl Naive {
         due
     }
 
+    fn is_handed_over(&self) -> bool {
+        self.cut.is_empty() && self.removed_at_cut.is_empty() && self.gone_from_cut.is_empty()
+    }
+
     fn cut(&mut self) {
-        assert!(self.cut.is_empty() && self.removed_at_cut.is_empty() && self.gone_from_cut.is_empty());
+        assert!(self.is_handed_over());
         self.cut = std::mem::take(&mut self.added);
         self.removed_at_cut = std::mem::take(&mut self.removed);
     }
 
-    /// Up to `limit` changes, as many as the queue tells; how many.
-    fn hand_over(&mut self, limit: usize) -> usize {
-        for told in 0..limit {
-            if let Some(timer) = self.cut.pop_first() {
-                self.stored.insert(timer);
-            } else if let Some(timer) = self.removed_at_cut.pop_first().filter(|_| self.gone_from_cut.pop_first().is_none()) {
-                self.bytes -= bytes(&timer.1);
-            } else {
-                return told;
+    /// The store was told that it has these more, and these no more.
+    fn handed_over(&mut self, set: &[Timer], removed: &[Timer]) {
+        for timer in set {
+            match self.cut.take(timer) {
+                Some(timer) => assert!(self.stored.insert(timer)),
+                None => assert!(self.gone_from_cut.remove(timer), "{timer:?} was not set at the cut"),
             }
         }
-        limit
+        for timer in removed {
+            assert!(self.removed_at_cut.remove(timer), "{timer:?} was not removed at the cut");
+            self.bytes -= bytes(&timer.1);
+        }
     }
 }
 
@@ -89,26 +101,47 @@ impl Naive {
 enum Step {
     Register(Vec<Timer>),
     Delete(Vec<Timer>),
+    /// Removes every so many of the timers that are set.
+    Thin(usize),
     Due(i64),
     HandOver(usize),
     Cut,
 }
 
+/// A key of two bytes, or a longer one; some are longer than a chunk, and one than 64 KiB. Several have the same beginning.
+fn key(number: u16) -> Vec<u8> {
+    let length = match number % 100 {
+        99 => 70_000 * usize::from(number == 99),
+        98 => 5_000,
+        97 => 2_000,
+        96 => 253,
+        digits @ 80.. => usize::from(digits - 80),
+        _ => 0,
+    };
+    [&vec![7; length], &number.to_be_bytes()[..]].concat()
+}
+
 fn timer(times: i64, keys: u16) -> impl Strategy<Value = Timer> {
-    let long = |key: u16| [vec![key as u8; usize::from(key % 7) * usize::from(key % 60 / 9)], key.to_be_bytes().to_vec()].concat();
-    (0..times, 0..keys, prop_oneof![4 => Just(0u64), 1 => 0..3u64, 1 => Just(u64::MAX)]).prop_map(move |(time, key, tag)| (time - 2, long(key), tag))
+    let tag = prop_oneof![4 => Just(0), 1 => 0..3u64, 1 => Just(u64::MAX)];
+    (0..times, 0..keys, tag).prop_map(move |(time, number, tag)| (time - 2, key(number), tag))
 }
 
 fn steps(times: i64, keys: u16, at_once: usize, steps: usize) -> impl Strategy<Value = Vec<(bool, Step)>> {
     let timers = || proptest::collection::vec(timer(times, keys), 1..at_once);
+    let in_order = timers().prop_map(|mut timers| {
+        timers.sort();
+        timers
+    });
     let step = prop_oneof![
         4 => timers().prop_map(Step::Register),
+        2 => in_order.prop_map(Step::Register),
         2 => timers().prop_map(Step::Delete),
+        1 => (2..5usize).prop_map(Step::Thin),
         1 => (-2..times).prop_map(Step::Due),
         2 => (1..at_once * 2).prop_map(Step::HandOver),
         1 => Just(Step::Cut),
     ];
-    proptest::collection::vec((any::<bool>(), step), 1..steps)
+    proptest::collection::vec((prop::bool::weighted(0.8), step), 1..steps)
 }
 
 fn batch(timers: &[Timer]) -> TimerBatch {
@@ -142,15 +175,20 @@ impl Both {
     /// One hand-over; false when there was nothing.
     fn hand_over(&mut self, limit: usize) -> bool {
         let Some((domain, changes)) = self.queue.hand_over(limit) else {
-            let left = [EventTime, ProcessingTime].map(|domain| self.naive(domain).hand_over(1));
-            assert_eq!(left, [0, 0], "something is left");
+            assert!(self.naive.values().all(Naive::is_handed_over), "something is left");
             return false;
         };
         let (set, removed) = (timers(&changes.set), timers(&changes.removed));
-        assert!(set.len() + removed.len() <= limit);
+        assert!((1..=limit).contains(&(set.len() + removed.len())));
+        self.naive(domain).handed_over(&set, &removed);
         set.into_iter().for_each(|timer| assert!(self.stored.insert((domain, timer)), "set twice"));
         removed.into_iter().for_each(|timer| assert!(self.stored.remove(&(domain, timer)), "not there"));
         true
+    }
+
+    fn delete(&mut self, domain: TimeDomain, timers: &[Timer]) {
+        self.queue.delete(domain, &batch(timers));
+        timers.iter().for_each(|timer| self.naive(domain).remove(timer));
     }
 
     fn step(&mut self, domain: TimeDomain, step: &Step) {
@@ -159,9 +197,10 @@ impl Both {
                 self.queue.register(domain, &batch(timers));
                 timers.iter().for_each(|timer| self.naive(domain).register(timer));
             }
-            Step::Delete(timers) => {
-                self.queue.delete(domain, &batch(timers));
-                timers.iter().for_each(|timer| self.naive(domain).remove(timer));
+            Step::Delete(timers) => self.delete(domain, timers),
+            Step::Thin(each) => {
+                let timers: Vec<Timer> = self.naive(domain).live().step_by(*each).cloned().collect();
+                self.delete(domain, &timers);
             }
             Step::Due(now) => {
                 let due = self.queue.take_due(domain, *now).map_or_else(Vec::new, |due| timers(&due));
@@ -176,9 +215,51 @@ impl Both {
                 self.at_cut = self.live();
             }
         }
-        assert_eq!(self.queue.len(), self.live().len());
+        assert_eq!(self.queue.len(), self.naive.values().map(Naive::len).sum::<usize>());
         assert_eq!(self.queue.bytes(), self.naive.values().map(|naive| naive.bytes).sum::<usize>());
-        let head = self.naive(domain).live().min().map(|first| first.0);
-        assert_eq!(self.queue.head(domain), head);
+        assert_eq!(self.queue.head(domain), self.naive(domain).first().map(|first| first.0));
+    }
+
+    fn run(steps: &[(bool, Step)]) {
+        let mut both = Both::default();
+        steps.iter().for_each(|(event, step)| both.step(if *event { EventTime } else { ProcessingTime }, step));
+        // A queue of what is stored in the end has the same timers.
+        let mut restored = TimerQueue::default();
+        [Step::Cut, Step::Cut].iter().for_each(|step| both.step(EventTime, step));
+        assert_eq!(both.stored, both.live());
+        for domain in [EventTime, ProcessingTime] {
+            let stored: Vec<Timer> = (both.stored.iter().filter(|of| of.0 == domain)).map(|of| of.1.clone()).collect();
+            restored.restore(domain, &batch(&stored));
+        }
+        assert_eq!((restored.len(), restored.bytes()), (both.queue.len(), both.queue.bytes()));
+        for domain in [EventTime, ProcessingTime] {
+            while both.queue.head(domain).is_some() {
+                assert_eq!(both.queue.take_due(domain, 5), restored.take_due(domain, 5));
+                both.naive(domain).take_due(5);
+                both.step(domain, &Step::Due(i64::MAX));
+                restored.take_due(domain, i64::MAX);
+            }
+        }
+        // What fired goes from the store, and then nothing is held any more.
+        [Step::Cut, Step::Cut].iter().for_each(|step| both.step(EventTime, step));
+        assert_eq!((both.stored.len(), both.queue.bytes(), restored.len()), (0, 0, 0));
+    }
+}
+
+proptest! {
+    /// Few timers, so that each is set, removed, fired and handed over in every order.
+    #[test]
+    fn few_timers_are_those_of_the_naive_queue(steps in steps(4, 3, 6, 80)) {
+        Both::run(&steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// So many that chunks split, join and make room of what is gone.
+    #[test]
+    fn many_timers_are_those_of_the_naive_queue(steps in steps(30, 400, 600, 25)) {
+        Both::run(&steps);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use wasmill_tests::{built, root, run, sorted_lines, wasmill};
+use wasmill_tests::{built, root, run, wasmill};
 
 /// The events, as in `examples/nexmark/oracle/events.toml`.
 const EVENTS: [&str; 4] = [
@@ -26,13 +26,39 @@ fn job(query: &str) -> std::path::PathBuf {
     root().join("examples/nexmark/jobs").join(format!("{query}.toml"))
 }
 
-/// Number and digest of rows, each a JSON object with its members in alphabetical order, sorted as text.
-fn digest(folder: &Path) -> (u64, String) {
-    let canonical = |line: &String| {
-        let row: BTreeMap<String, Value> = serde_json::from_str(line).expect("a row is a JSON object");
+/// The rows of a folder of part files and of the partitions in it, as text: each a JSON object with its members in alphabetical order,
+/// those that tell its partition among them.
+fn rows(folder: &Path, partition: &BTreeMap<String, Value>) -> Vec<String> {
+    let canonical = |line: &str| {
+        let mut row: BTreeMap<String, Value> = serde_json::from_str(line).expect("a row is a JSON object");
+        for (member, value) in partition {
+            assert_eq!(row.insert(member.clone(), value.clone()), None, "`{member}` is in the name of the folder only");
+        }
         serde_json::to_string(&row).expect("JSON can be written")
     };
-    let mut rows: Vec<String> = sorted_lines(folder).iter().map(canonical).collect();
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the result folder exists") {
+        let path = entry.expect("the folder can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        assert!(!name.starts_with('.'), "{name} is left over");
+        if path.is_dir() {
+            let (member, value) = name.split_once('=').expect("a folder is a partition");
+            let mut partition = partition.clone();
+            // Of what is escaped there is only this.
+            partition.insert(member.to_string(), value.replace("%3A", ":").into());
+            let within = rows(&path, &partition);
+            assert!(!within.is_empty(), "{} is there for nothing", path.display());
+            all.extend(within);
+        } else {
+            all.extend(std::fs::read_to_string(&path).expect("a part file can be read").lines().map(canonical));
+        }
+    }
+    all
+}
+
+/// Number and digest of rows, sorted as text.
+fn digest(folder: &Path) -> (u64, String) {
+    let mut rows = rows(folder, &BTreeMap::new());
     rows.sort();
     let hash = Sha256::digest(rows.join("\n"));
     (rows.len() as u64, hash.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -49,7 +75,10 @@ fn answers(query: &str) {
         command.arg("run").arg(job(query)).args(["--parallelism", parallelism, "--set", &out]).args(settings(query));
         let ended = run(&mut command);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        let found = digest(&folder.path().join("out"));
+        let out = folder.path().join("out");
+        let partitioned = std::fs::read_dir(&out).unwrap().all(|entry| entry.unwrap().path().is_dir());
+        assert_eq!(partitioned, query == "q10", "q10 is the query whose rows are in partitions, and all of them are");
+        let found = digest(&out);
         assert_eq!(
             found, expected,
             "{query} at parallelism {parallelism}: rows and digest differ from DuckDB's; \

@@ -2,6 +2,7 @@
 
 mod evolution;
 mod flights;
+mod interleavings;
 mod state;
 mod time;
 mod wordcount;

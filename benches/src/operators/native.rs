@@ -88,7 +88,7 @@ struct Native {
 }
 
 impl Native {
-    /// Waits for state where the SDK cannot: the benchmarks' state is in memory, so there is nothing to wait for.
+    /// Waits for state where the SDK cannot: a worker of the runtime waits with it, but only where state is not in memory.
     fn now<T: Default>(&mut self, read: impl Future<Output = Result<T, StateError>>) -> T {
         match futures_now(read) {
             Ok(value) => value,
@@ -102,9 +102,10 @@ impl Native {
 
 fn futures_now<T>(future: impl Future<Output = Result<T, StateError>>) -> Result<T, StateError> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut context) {
         std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => Err(StateError::Store("a native operator cannot wait for state".to_string())),
+        std::task::Poll::Pending => tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future)),
     }
 }
 

@@ -63,18 +63,25 @@ def compare(connection, query, folder):
     """Whether the rows that a file sink wrote are those of the answer. DuckDB compares them, since there may be millions."""
     connection.execute("create or replace temp table expected as " + sql(query))
     columns = {name: kind for name, kind, *_ in connection.execute("describe expected").fetchall()}
-    files = [path for path in sorted(glob.glob(os.path.join(folder, "part-*"))) if os.path.getsize(path)]
+    paths = sorted(glob.glob(os.path.join(folder, "**", "part-*"), recursive=True))
+    files = [path for path in paths if os.path.getsize(path)]
+    partitions = []
     for path in files:
+        partitions = [name.split("=")[0] for name in os.path.relpath(path, folder).split(os.sep)[:-1]]
         with open(path, encoding="utf-8") as file:
-            members = json.loads(file.readline()).keys()
-        if members != columns.keys():
+            members = [*json.loads(file.readline()), *partitions]
+        if sorted(members) != sorted(columns):
             print(f"{query}: rows have the members {', '.join(members)} and not {', '.join(columns)}")
             return False
     connection.execute("create or replace temp table found as from expected limit 0")
     if files:
+        # What is in the names of folders is not in the rows.
+        inside = {name: kind for name, kind in columns.items() if name not in partitions}
+        types = ", hive_types = {" + ", ".join(f"'{name}': {columns[name]}" for name in partitions) + "}" if partitions else ""
         connection.execute(
-            "insert into found select * from read_json($files, columns = $columns, format = 'newline_delimited')",
-            {"files": files, "columns": columns},
+            "insert into found by name select * from read_json($files, columns = $columns, format = 'newline_delimited', "
+            f"hive_partitioning = {bool(partitions)}{types})",
+            {"files": files, "columns": inside},
         )
     # How often a row is there more often than it should be, below nought for less often.
     connection.execute(

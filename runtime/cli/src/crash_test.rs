@@ -5,6 +5,7 @@
 
 mod attempt;
 mod compare;
+mod interleavings;
 mod schedule;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
 use anyhow::Context;
 use compare::lines;
 pub(crate) use compare::{Difference, difference, shown};
+pub(crate) use interleavings::{Interleaved, interleave};
 pub(crate) use schedule::Mode;
 use schedule::{Schedule, Took};
 

@@ -88,6 +88,7 @@ fn settings(engine: &Engine) -> Settings {
         channel_batches: size(engine.channel_batches.into()),
         gate_bytes: size(engine.gate_bytes),
         outbox_bytes: size(engine.outbox_bytes),
+        interleaving: engine.interleaving,
     }
 }
 

@@ -25,8 +25,9 @@
 //! # Layout
 //!
 //! - [`mod@file`]: files in: `source` (which files, which subtask reads them), `split` (a split and its position), `open` (where
-//!   reading goes on). Files out: `sink` (settings, prepare, discard), `part` (the writing subtask), `commit`, `replaced` (an
-//!   earlier result), `names`, `folder` (the steps on the file system).
+//!   reading goes on). Files out: `sink` (settings, prepare, discard), `part` (the writing subtask), `partition` (which
+//!   one a row is in), `epoch` (the files between two checkpoints), `writer` (one of them), `commit`, `replaced` (an earlier result),
+//!   `names`, `folder` (the steps on the file system).
 //! - [`generator`], [`mod@nexmark`]: rows that are made up by their number; `numbered`: a source of such rows, `split` (a split and its
 //!   position), `pace` (whose turn it is).
 //! - [`stdin`], [`stdout`], [`discard`]: one file each.

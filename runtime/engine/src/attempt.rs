@@ -212,7 +212,7 @@ impl Maker<'_> {
             SourceContext { place: place.clone(), parallelism: self.parallelism(node), restored: restored.clone() };
         let source = spec.factory.create(context).map_err(|error| Stop::at(&place, error))?;
         let limit =
-            BatchLimit { rows: settings.batch_rows.max(1), bytes: settings.batch_bytes, linger: settings.linger };
+            BatchLimit { rows: settings.source_rows(&place), bytes: settings.batch_bytes, linger: settings.linger };
         let standing = self.stand(node, Standing::Source(Mutex::default()));
         let begins = match found {
             Some(found) => found.restored_source(self.index, self.parallelism(node), !source.splits().is_empty()),
@@ -230,6 +230,7 @@ impl Maker<'_> {
                 drift: self.drift(spec),
                 standing,
                 command: checkpoints.command.clone(),
+                is_driven: settings.interleaving.is_some(),
             },
         );
         Ok((head, begins))

@@ -300,13 +300,13 @@ async fn fire(link: &mut Link, down: &mut Downstream<'_>, domain: TimeDomain, no
         let call = body.operator.on_timers(time, domain, due);
         let (_, inside) = down.run(call, called, &body.outbox, &link.place, &link.status, &link.outputs).await?;
         body.called(&link.status, inside);
+        if let Some(over) = body.timers.over_quota() {
+            return Err(Stop::at(&link.place, over));
+        }
         // An operator may set due timers for ever; the job can still be cancelled.
         yield_now().await;
     }
-    match body.timers.over_quota() {
-        Some(over) => Err(Stop::at(&link.place, over)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// At the end of a batch: fires the processing-time timers that are set, in order, whenever they are due. One that such a call

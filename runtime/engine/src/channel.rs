@@ -14,6 +14,8 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 use wasmill_core::Batch;
 
+use crate::interleaving::inside;
+
 /// What travels in a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Element {
@@ -107,7 +109,7 @@ impl Sender {
                 None => return Ok(()),
                 Some(refused) => element = refused,
             }
-            freed.await;
+            inside(freed).await;
         }
     }
 }

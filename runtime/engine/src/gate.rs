@@ -10,6 +10,7 @@ use wasmill_core::{
 
 use crate::{
     channel::{Element, Receiver},
+    interleaving::waits_inside,
     standing::Standing,
 };
 
@@ -128,6 +129,7 @@ impl InputGate {
                     return Poll::Ready((channel, element));
                 }
             }
+            waits_inside();
             Poll::Pending
         })
         .await

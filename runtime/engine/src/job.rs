@@ -7,12 +7,12 @@ use std::{
 };
 
 use wasmill_core::{
-    Clock, JobName, OperatorFactory, Quota, SinkFactory, SourceFactory, StateBackend,
+    Clock, JobName, OperatorFactory, Place, Quota, SinkFactory, SourceFactory, StateBackend,
     graph::{LogicalGraph, NodeId},
     time::{SplitRules, WatermarkStrategy},
 };
 
-use crate::{CrashPlan, CrashPoint};
+use crate::{CrashPlan, CrashPoint, interleaving::choice};
 
 /// A job, ready to start.
 pub struct Job {
@@ -200,6 +200,35 @@ pub struct Settings {
     pub gate_bytes: usize,
     /// Over how many emitted bytes an operator's call is suspended until they are taken.
     pub outbox_bytes: usize,
+    /// Subtasks go on one at a time, in an order that this seed decides, as it does how batches are cut: the same seed, the same
+    /// interleaving. For tests: it is slow, and time is the number of turns.
+    pub interleaving: Option<u64>,
+}
+
+impl Settings {
+    /// The same, as the seed of the interleaving changes it.
+    pub(crate) fn interleaved(self) -> Settings {
+        let Some(seed) = self.interleaving else { return self };
+        Settings {
+            batch_bytes: 1 << choice(seed, 1, self.batch_bytes.max(2).ilog2() as usize + 1),
+            channel_batches: 1 + choice(seed, 2, self.channel_batches),
+            ..self
+        }
+    }
+
+    /// At most how many rows a batch of a subtask of a source holds.
+    pub(crate) fn source_rows(&self, place: &Place) -> usize {
+        let most = self.batch_rows.max(1);
+        let Some(seed) = self.interleaving else { return most };
+        let of = place.operator.bytes().fold(u64::from(place.subtask), |hash, byte| hash * 31 + u64::from(byte));
+        most.min(1 << choice(seed, of, most.ilog2() as usize + 1))
+    }
+
+    /// How long rows may wait for their batch to fill behind an operator.
+    pub(crate) fn router_linger(&self) -> Duration {
+        // Where no clock may decide, until what follows them tells.
+        if self.interleaving.is_some() { Duration::from_secs(86_400) } else { self.linger }
+    }
 }
 
 impl Default for Settings {
@@ -211,6 +240,7 @@ impl Default for Settings {
             channel_batches: 4,
             gate_bytes: 16 * 1024 * 1024,
             outbox_bytes: 1024 * 1024,
+            interleaving: None,
         }
     }
 }

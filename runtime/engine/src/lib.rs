@@ -35,6 +35,7 @@ mod drift;
 mod error;
 mod gate;
 mod head;
+mod interleaving;
 mod job;
 mod migration;
 mod recover;

@@ -13,13 +13,14 @@ use tokio::{
     task::{Id, JoinError, JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use wasmill_core::{Manifest, Place, state::Committed};
+use wasmill_core::{BoxFuture, Manifest, Place, state::Committed};
 
 use crate::{
     CheckpointStats, CrashPoint, Handle, Job, JobError, Stopped,
     attempt::{Attempt, Beginning},
     coordinator::{Command, Complete, Coordinator, Report},
     error::{Cause, Stop},
+    interleaving::{drive, driven},
     recover::{commit, on_disk, told_committed},
     running::{Request, RequestError, Wish},
     schedule::Schedule,
@@ -90,17 +91,35 @@ pub(crate) async fn run(
     let Attempt { subtasks, members, mut reports, command, beside, charge } = attempt;
     let cancel = handle.cancel.child_token();
     let mut running = JoinSet::new();
-    let mut places = HashMap::new();
+    let (mut places, mut all) = (HashMap::new(), Vec::new());
     for (place, subtask) in subtasks {
         let cancel = cancel.clone();
+        let mut end: BoxFuture<'static, _> = Box::pin(subtask.run());
+        if job.settings.interleaving.is_some() {
+            let (one, its_end) = driven(end);
+            all.push(one);
+            end = Box::pin(its_end);
+        }
         let task = running.spawn(async move {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(Stop::Lost),
-                ended = subtask.run() => ended,
+                ended = end => ended,
             }
         });
         places.insert(task.id(), place);
+    }
+    if let Some(seed) = job.settings.interleaving {
+        let (cancel, digest) = (cancel.clone(), handle.interleaving());
+        let driving = drive(all, seed, digest);
+        beside.spawn(async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {}
+                // What a subtask takes of its own thread's budget would not be given back before all are ready.
+                () = tokio::task::unconstrained(driving) => {}
+            }
+        });
     }
     let mut run = Run {
         job,

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -41,6 +44,7 @@ struct Shared {
     /// Those of the attempt that runs.
     nodes: Mutex<Arc<Vec<NodeStatus>>>,
     checkpoints: Mutex<CheckpointProgress>,
+    interleaving: Arc<AtomicU64>,
 }
 
 /// The live statuses of one node.
@@ -98,6 +102,9 @@ pub struct Progress {
     pub nodes: Vec<NodeProgress>,
     /// Checkpoints and restarts.
     pub checkpoints: CheckpointProgress,
+    /// Where a seed decides the order of turns: a digest of which subtask got what in each turn of the attempt. Equal digests,
+    /// equal interleavings.
+    pub interleaving: Option<u64>,
 }
 
 /// How one node fares.
@@ -182,6 +189,7 @@ impl Handle {
             started: Instant::now(),
             nodes: Mutex::new(statuses(graph)),
             checkpoints: Mutex::new(CheckpointProgress { attempt: 1, ..CheckpointProgress::default() }),
+            interleaving: Arc::default(),
         };
         (Handle { shared: Arc::new(shared), cancel: CancellationToken::new(), requests }, receiver)
     }
@@ -196,6 +204,11 @@ impl Handle {
     /// What is published of checkpoints.
     pub(crate) fn checkpoints(&self) -> MutexGuard<'_, CheckpointProgress> {
         lock(&self.shared.checkpoints)
+    }
+
+    /// A digest of all turns of subtasks so far, where a seed decides their order.
+    pub(crate) fn interleaving(&self) -> Arc<AtomicU64> {
+        self.shared.interleaving.clone()
     }
 
     /// A subtask's records waited so long for a checkpoint.
@@ -224,6 +237,7 @@ impl Handle {
             elapsed: self.shared.started.elapsed(),
             nodes: nodes.iter().map(node).collect(),
             checkpoints: self.checkpoints().clone(),
+            interleaving: Some(self.shared.interleaving.load(Ordering::Acquire)).filter(|digest| *digest != 0),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     Job, JobError, Running,
     attempt::Attempt,
     error::Stop,
+    interleaving::TurnClock,
     recover::{begin, targets},
     running::{Handle, Summary},
     supervise::supervise,
@@ -20,8 +21,14 @@ use crate::{
 /// # Errors
 /// When the graph has errors, something is missing at a node, the checkpoint is not one that this job can start from, or an
 /// instance cannot be made. Nothing runs then.
-pub async fn start(job: Job) -> Result<Running, JobError> {
+pub async fn start(mut job: Job) -> Result<Running, JobError> {
     verify(&job)?;
+    if job.settings.interleaving.is_some() {
+        job.settings = job.settings.interleaved();
+        job.clock = Arc::new(TurnClock);
+        // A checkpoint is triggered by the clock: only the one that ends the job is taken.
+        job.checkpoints.interval = None;
+    }
     let (handle, requests) = Handle::new(&job.graph);
     let job = Arc::new(job);
     let beginning = begin(&job, &handle, 1).await?;

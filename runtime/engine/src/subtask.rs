@@ -23,6 +23,7 @@ use crate::{
     coordinator::{Ack, Command, Report},
     error::Stop,
     head::{Arrival, Head},
+    interleaving::{end_turn, inside, note},
 };
 
 /// One parallel subtask: a tokio task that alone owns its head, its chain and their state.
@@ -84,6 +85,7 @@ impl Subtask {
             let since = Instant::now();
             let woken = self.wait(since).await?;
             let woke = Instant::now();
+            self.note(&woken);
             let end = self.turn(woken, woke).await?;
             self.step().await?;
             let worked = self.head.take_worked();
@@ -94,9 +96,9 @@ impl Subtask {
             if end {
                 break;
             }
-            if since - yielded >= STINT {
+            if self.is_driven() || since - yielded >= STINT {
                 yielded = since;
-                yield_now().await;
+                give_way(self.is_driven()).await;
             }
         }
         let since = Instant::now();
@@ -116,14 +118,35 @@ impl Subtask {
                 self.account(Duration::ZERO, since.elapsed());
                 return self.settle().await;
             }
-            self.checkpoints.command.changed().await.map_err(|_| Stop::Lost)?;
+            inside(self.checkpoints.command.changed()).await.map_err(|_| Stop::Lost)?;
+        }
+    }
+
+    /// Whether subtasks go on one at a time, in the order of a seed.
+    fn is_driven(&self) -> bool {
+        self.checkpoints.job.settings.interleaving.is_some()
+    }
+
+    /// Notes what the turn is, where the order of turns tells something.
+    fn note(&self, woken: &Woken) {
+        if self.is_driven() {
+            let (kind, size) = match woken {
+                Woken::Arrival(Arrival::Batch { input, batch }) => (8 + u64::from(*input), batch.rows() as u64),
+                Woken::Arrival(Arrival::Watermark(watermark)) => (1, *watermark as u64),
+                Woken::Arrival(Arrival::Idle(idle)) => (2, u64::from(*idle)),
+                Woken::Arrival(Arrival::Barrier(epoch)) => (3, *epoch),
+                Woken::Arrival(Arrival::End) => (4, 0),
+                Woken::Arrival(Arrival::Quiet) | Woken::Time => (5, 0),
+            };
+            note((self.checkpoints.subtask as u64) << 48 ^ kind << 40 ^ size);
         }
     }
 
     /// Waits for the head, but not past what is due.
     async fn wait(&mut self, now: Instant) -> Result<Woken, Stop> {
-        // A source keeps to the linger time itself: what it is waiting for must not be dropped.
-        if let Head::Source(_) = self.head {
+        // A source keeps to the linger time itself: what it is waiting for must not be dropped. Where subtasks are driven, no clock
+        // decides.
+        if matches!(self.head, Head::Source(_)) || self.is_driven() && self.checkpoints.cut.is_none() {
             return Ok(Woken::Arrival(self.head.next().await?));
         }
         if self.checkpoints.cut.is_some() {
@@ -232,7 +255,7 @@ impl Subtask {
     async fn settle(&mut self) -> Result<(), Stop> {
         while self.checkpoints.cut.is_some() {
             self.step().await?;
-            yield_now().await;
+            give_way(self.is_driven()).await;
         }
         Ok(())
     }
@@ -260,6 +283,11 @@ impl Subtask {
             status.busy_ns.add(turn.saturating_sub(waited).as_nanos() as u64);
         }
     }
+}
+
+/// Lets others go on.
+async fn give_way(is_driven: bool) {
+    if is_driven { end_turn().await } else { yield_now().await }
 }
 
 impl Participant {

@@ -1,5 +1,5 @@
 //! Folds the log into the base: up to the oldest checkpoint that is kept, each key once however often it changed, in
-//! transactions of a few milliseconds.
+//! transactions of some milliseconds.
 
 use std::cmp::Ordering;
 
@@ -15,8 +15,8 @@ use crate::{
     rows::{Act, Rows},
 };
 
-/// Entries that one transaction writes.
-const STEP_ENTRIES: usize = 4_096;
+/// Entries that one transaction writes: smaller ones write the same pages of the tree more often, larger ones hold up commits.
+const STEP_ENTRIES: usize = 16_384;
 
 /// Rows that are added up at a time, about.
 const STEP_ROWS: usize = 32 << 10;

@@ -1,4 +1,4 @@
-//! Proves that the result of a job does not depend on crashes.
+//! Proves that the result of a job does not depend on crashes, nor on which subtask is how fast.
 
 use anyhow::Context;
 use clap::Args;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::JobArgs;
 use crate::{
     checked::Checked,
-    crash_test::{self, Disturbance, Mode, Subject, Tested, shown},
+    crash_test::{self, Difference, Disturbance, Interleaved, Mode, Subject, Tested, shown},
     exit::{Exit, Failure, Outcome},
     format,
     interrupts::Interrupts,
@@ -15,7 +15,7 @@ use crate::{
     talk::{self, Talk},
 };
 
-/// Prove that the result of a job does not depend on crashes
+/// Prove that the result of a job does not depend on crashes, or on which subtask is how fast
 ///
 /// Runs the job once undisturbed, then again in processes that crash, each going on from the checkpoint that the last one
 /// left, and compares the sorted lines of all its file sinks. Checkpoints are taken every 5 ms and batches are small, so that
@@ -25,11 +25,16 @@ use crate::{
 /// takes the same decisions. A difference is exit code 1, with the first lines that differ. A job whose result depends on
 /// processing time, on the order in which rows of several subtasks meet, or with --rescale on its parallelism, differs
 /// without being wrong.
+///
+/// With --interleavings nothing crashes: in each run subtasks go on one at a time, in an order that a seed decides, as it does
+/// how batches are cut. The seed of a result that differs replays that run, row for row, with
+/// `wasmill run --set engine.interleaving-seed=SEED`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   wasmill test job.toml
   wasmill test job.toml --kill --rescale --seed 7
+  wasmill test job.toml --interleavings 100
   wasmill test job.toml --set source.lines.path=sample.txt --json")]
 pub struct Test {
     /// What to test
@@ -41,8 +46,16 @@ pub struct Test {
     /// Kill the process at any time, by SIGKILL
     #[arg(long)]
     pub kill: bool,
-    /// Decides where and when
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Run it in so many orders of turns of its subtasks, in place of crashing it
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["crash_every_barrier", "kill", "rescale", "crashes"],
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    pub interleavings: Option<u32>,
+    /// Decides where and when it crashes, or the first order of turns
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1 << 62))]
     pub seed: u64,
     /// Go on at another parallelism after each crash, 1 to 3
     #[arg(long, conflicts_with = "parallelism")]
@@ -74,6 +87,9 @@ impl Test {
         let rescale = self.rescale.then(|| RESCALE.min(job.max_parallelism.get()));
         let disturbance = Disturbance { mode, seed: self.seed, crashes: self.crashes, rescale };
         let subject = Subject { job: file, set, parallelism, sinks };
+        if let Some(count) = self.interleavings {
+            return interleavings(&job.name, &subject, self.seed, count, self.json, talk);
+        }
         let folder = tempfile::Builder::new().prefix("wasmill-test-").tempdir();
         let folder = folder.context("cannot make a temporary folder for the results")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -93,6 +109,48 @@ impl Test {
         Err(differs(&job.name, &disturbance, &tested)
             .hint(format_args!("both results are in `{}`; remove it when you are done", kept.display())))
     }
+}
+
+/// Runs the job in so many interleavings.
+fn interleavings(job: &str, subject: &Subject, seed: u64, count: u32, json: bool, talk: &Talk) -> Outcome {
+    let folder = tempfile::Builder::new().prefix("wasmill-test-").tempdir();
+    let folder = folder.context("cannot make a temporary folder for the results")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let seeds = seed..seed + u64::from(count);
+    let tested = runtime.context("cannot start the test")?.block_on(async {
+        let mut interrupts = Interrupts::new().context("cannot listen for Ctrl-C")?;
+        crash_test::interleave(subject, seeds, folder.path(), &mut interrupts, talk).await
+    })?;
+    let Some(Interleaved { runs, lines, different }) = tested else { return Ok(Exit::Interrupted) };
+    if json {
+        let differences: &[_] = different.as_ref().map_or(&[], |(_, differences)| differences);
+        let report = json!({
+            "job": job,
+            "mode": "interleavings",
+            "seed": seed,
+            "interleavings": runs,
+            "identical": different.is_none(),
+            "differs_at_seed": different.as_ref().map(|(seed, _)| seed),
+            "lines": lines,
+            "differences": differences.iter().map(difference).collect::<Vec<_>>(),
+        });
+        talk::print(&report.to_string())?;
+    }
+    let Some((seed, differences)) = different else {
+        let lines = format::count(lines);
+        talk.done(
+            "Tested",
+            format_args!("job `{job}`, from seed {seed}: {runs} interleavings, and the same {lines} lines"),
+        );
+        return Ok(Exit::Done);
+    };
+    let mut message = format!("the result of job `{job}` is another one in the interleaving of seed {seed}");
+    message.push_str(&told(&differences));
+    let (file, kept) = (subject.job.display(), folder.keep());
+    Err(Failure::message(message).hint(format_args!(
+        "`wasmill run {file} --set engine.interleaving-seed={seed}` replays it; both results are in `{}`",
+        kept.display()
+    )))
 }
 
 /// The sinks that are compared.
@@ -156,17 +214,6 @@ fn mode(mode: Mode) -> &'static str {
 
 /// What `--json` prints.
 fn report(job: &str, disturbance: &Disturbance, tested: &Tested) -> Value {
-    let difference = |(sink, difference): &(String, crash_test::Difference)| {
-        let first = difference.first.iter().map(|(missing, line)| {
-            json!({ "only_in": if *missing { "undisturbed" } else { "disturbed" }, "line": shown(line) })
-        });
-        json!({
-            "sink": sink,
-            "missing": difference.missing,
-            "added": difference.added,
-            "first": first.collect::<Vec<_>>(),
-        })
-    };
     json!({
         "job": job,
         "mode": mode(disturbance.mode),
@@ -179,6 +226,18 @@ fn report(job: &str, disturbance: &Disturbance, tested: &Tested) -> Value {
         "lines": tested.lines,
         "undisturbed_ms": u64::try_from(tested.undisturbed.as_millis()).unwrap_or(u64::MAX),
         "differences": tested.differences.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
+
+fn difference((sink, difference): &(String, Difference)) -> Value {
+    let first = difference.first.iter().map(
+        |(missing, line)| json!({ "only_in": if *missing { "undisturbed" } else { "disturbed" }, "line": shown(line) }),
+    );
+    json!({
+        "sink": sink,
+        "missing": difference.missing,
+        "added": difference.added,
+        "first": first.collect::<Vec<_>>(),
     })
 }
 
@@ -200,15 +259,21 @@ fn agrees(job: &str, disturbance: &Disturbance, tested: &Tested, talk: &Talk) {
 
 fn differs(job: &str, disturbance: &Disturbance, tested: &Tested) -> Failure {
     let (crashes, seed) = (tested.crashes(), disturbance.seed);
-    let mut message = format!("the result of job `{job}` is another one after {crashes} crashes, seed {seed}");
-    for (sink, difference) in &tested.differences {
+    let message = format!("the result of job `{job}` is another one after {crashes} crashes, seed {seed}");
+    Failure::message(message + &told(&tested.differences))
+}
+
+/// Differences for people.
+fn told(differences: &[(String, Difference)]) -> String {
+    let mut message = String::new();
+    for (sink, difference) in differences {
         let (missing, added) = (format::count(difference.missing), format::count(difference.added));
         message.push_str(&format!("\n  sink `{sink}`: {missing} lines are missing, {added} are too many; the first:"));
         for (missing, line) in &difference.first {
             message.push_str(&format!("\n    {} {}", if *missing { "-" } else { "+" }, shown(line)));
         }
     }
-    Failure::message(message)
+    message
 }
 
 #[cfg(test)]
@@ -216,11 +281,11 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
-    use crate::crash_test::difference;
+    use crate::crash_test::difference as compared;
 
     fn tested(found: &[&str]) -> Tested {
         let lines = |lines: &[&str]| lines.iter().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
-        let difference = difference(&lines(&["a\n", "b\n"]), &lines(found));
+        let difference = compared(&lines(&["a\n", "b\n"]), &lines(found));
         Tested {
             crashed: BTreeMap::from([("cut".to_string(), 2), ("stored".to_string(), 1)]),
             attempts: 4,

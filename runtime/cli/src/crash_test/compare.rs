@@ -1,4 +1,4 @@
-//! Decides whether two results are the same: the lines of all part files, sorted.
+//! Decides whether two results are the same: the lines of all part files, sorted, each with its partition.
 
 use std::{cmp::Ordering, fs, io, path::Path};
 
@@ -21,22 +21,32 @@ pub(crate) struct Difference {
     pub(crate) first: Vec<(bool, Vec<u8>)>,
 }
 
-/// All lines of the files in a folder, sorted. A folder that is not there has none.
+/// All lines of the files in a folder, sorted; those of a partition begin with the folder that they are in. A folder that is not
+/// there has none.
 pub(super) fn lines(folder: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let cannot = || format!("cannot read the result in `{}`", folder.display());
     let mut lines = Vec::new();
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(lines),
-        entries => entries.with_context(cannot)?,
-    };
-    for entry in entries {
-        let entry = entry.with_context(cannot)?;
-        // What the sink keeps for itself is hidden.
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
+    let mut folders = vec![(folder.to_path_buf(), Vec::new())];
+    while let Some((folder, partition)) = folders.pop() {
+        let cannot = || format!("cannot read the result in `{}`", folder.display());
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.with_context(cannot)?,
+        };
+        for entry in entries {
+            let entry = entry.with_context(cannot)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What the sink keeps for itself is hidden.
+            if name.starts_with('.') {
+                continue;
+            }
+            if entry.file_type().with_context(cannot)?.is_dir() {
+                folders.push((entry.path(), [&partition, name.as_bytes(), b"/"].concat()));
+                continue;
+            }
+            let bytes = fs::read(entry.path()).with_context(cannot)?;
+            let of_partition = |line: &[u8]| if partition.is_empty() { line.to_vec() } else { [&partition, &b" "[..], line].concat() };
+            lines.extend(bytes.split_inclusive(|byte| *byte == b'\n').map(of_partition));
         }
-        let bytes = fs::read(entry.path()).with_context(cannot)?;
-        lines.extend(bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec));
     }
     lines.sort_unstable();
     Ok(lines)
@@ -100,6 +110,14 @@ mod tests {
         }
         let found = lines(folder.path()).unwrap();
         assert_eq!(found, [b"a\n", b"b\n", b"c\n", b"\xff\n"].map(|line| line.to_vec()));
+        // The same line in another partition is another line.
+        for partition in ["p=1/q=2", "p=2", ".hidden"] {
+            fs::create_dir_all(folder.path().join(partition)).unwrap();
+            fs::write(folder.path().join(partition).join("part-1"), "a\n").unwrap();
+        }
+        let found = lines(folder.path()).unwrap();
+        let expected = [&b"a\n"[..], b"b\n", b"c\n", b"p=1/q=2/ a\n", b"p=2/ a\n", b"\xff\n"];
+        assert_eq!(found, expected.map(<[u8]>::to_vec));
         assert_eq!(lines(&folder.path().join("nothing")).unwrap(), Vec::<Vec<u8>>::new());
     }
 

@@ -10,7 +10,7 @@ use std::{
 use wasmill_connectors::{
     discard::DiscardSink,
     event_time::{EventTime, TimeFormat},
-    file::{Compression, FileSink, FileSource},
+    file::{Compression, FileSink, FileSource, unfit_field},
     generator::GeneratorSource,
     nexmark::{EventFormat, NexmarkSource},
     render::LineFormat,
@@ -82,7 +82,7 @@ impl Job {
         }
         let first_sink = self.sources.len() + self.operators.len();
         for (i, sink) in self.sinks.iter().enumerate() {
-            if let Some(factory) = self.sink(sink) {
+            if let Some(factory) = self.sink(sink, findings) {
                 connected.sinks.insert(first_sink + i, factory);
             }
         }
@@ -155,7 +155,7 @@ impl Job {
     }
 
     /// The sink, unless its table is incomplete, which has been told then.
-    fn sink(&self, sink: &Sink) -> Option<Arc<dyn SinkFactory>> {
+    fn sink(&self, sink: &Sink, findings: &mut Findings) -> Option<Arc<dyn SinkFactory>> {
         let section = &sink.section;
         let format = if section.choice("format") == Some("json") { LineFormat::Json } else { LineFormat::Text };
         let with_key = section.boolean("key").unwrap_or_default();
@@ -171,6 +171,7 @@ impl Job {
                     Some("zstd") => Compression::Zstd,
                     _ => Compression::None,
                 },
+                partition_by: partition_by(section, findings),
                 overwrite: section.boolean("overwrite").unwrap_or_default(),
             }),
             "stdout" => Arc::new(StdoutSink::new(format, with_key, separator)),
@@ -224,6 +225,17 @@ impl Job {
             }
         }
     }
+}
+
+/// The fields that the rows of a sink are partitioned by; those that cannot be are told.
+fn partition_by(section: &Section, findings: &mut Findings) -> Vec<String> {
+    let given = section.texts("partition-by").unwrap_or_default();
+    let fields: Vec<String> = given.iter().map(|(field, _)| field.clone()).collect();
+    if let Some((i, why)) = unfit_field(&fields) {
+        let message = format!("rows cannot be partitioned: {why}");
+        findings.error(&given[i].1, message, "name other members of the rows, each once");
+    }
+    fields
 }
 
 /// The generator of Nexmark.

@@ -87,6 +87,8 @@ pub enum Kind {
     Path,
     /// A path or pattern, or a list of them, relative to the folder of the job file.
     Paths,
+    /// Text, or a list of texts; none is empty.
+    Texts,
     /// Any table; handed on as JSON.
     Json,
     /// A table.

@@ -80,6 +80,8 @@ pub struct Engine {
     pub outbox_bytes: u64,
     /// What the whole job may use, bytes.
     pub memory: u64,
+    /// Decides the order of turns, in a test.
+    pub interleaving: Option<u64>,
 }
 
 /// The table `state`.
@@ -165,6 +167,7 @@ impl Job {
                 gate_bytes: engine.size("gate-size").unwrap_or_default(),
                 outbox_bytes: engine.size("outbox-size").unwrap_or_default(),
                 memory: engine.size("memory").unwrap_or_default(),
+                interleaving: engine.integer("interleaving-seed").and_then(|seed| u64::try_from(seed).ok()),
             },
             state: State {
                 directory: state.text("directory").map(|path| directory.join(path)),

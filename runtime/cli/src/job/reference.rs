@@ -95,6 +95,7 @@ fn value(kind: Kind) -> String {
         Kind::Choice(words) => words.iter().map(|word| format!("`\"{}\"`", word.word)).collect::<Vec<_>>().join(", "),
         Kind::Path => "path".to_string(),
         Kind::Paths => "path, or a list of paths".to_string(),
+        Kind::Texts => "string, or a list of strings".to_string(),
         Kind::Json | Kind::Table(_) => "table".to_string(),
         Kind::Named(_) => "tables by id".to_string(),
         Kind::Inputs(_) => "string, table, or a list of those".to_string(),

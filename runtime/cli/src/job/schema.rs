@@ -85,7 +85,7 @@ fn kind(kind: Kind) -> Value {
             "$comment": format!("{} to {}", show_duration(min), show_duration(max)),
         }),
         Kind::Choice(words) => choice(words),
-        Kind::Paths => json!({ "anyOf": [
+        Kind::Paths | Kind::Texts => json!({ "anyOf": [
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
         ] }),

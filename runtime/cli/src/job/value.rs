@@ -101,23 +101,24 @@ pub(super) fn scalar(field: &'static Field, entry: &Entry, name: &str, findings:
                 wrong(format!("{quoted} cannot be {}", quote(text)), hint)
             }
         },
-        (Kind::Paths, Value::String(text)) if !text.is_empty() => {
+        (Kind::Paths | Kind::Texts, Value::String(text)) if !text.is_empty() => {
             Some(Given::Texts(vec![(text.clone(), node.at.clone())]))
         }
-        (Kind::Paths, Value::Array(nodes)) if !nodes.is_empty() => {
+        (Kind::Paths | Kind::Texts, Value::Array(nodes)) if !nodes.is_empty() => {
             let mut texts = Vec::new();
             for item in nodes {
                 match &item.value {
                     Value::String(text) if !text.is_empty() => texts.push((text.clone(), item.at.clone())),
                     Value::String(_) => {
-                        findings.error(&item.at, format!("{quoted} has an empty path"), example.as_str())
+                        let what = if matches!(field.kind, Kind::Paths) { "path" } else { "string" };
+                        findings.error(&item.at, format!("{quoted} has an empty {what}"), example.as_str())
                     }
                     _ => findings.error(&item.at, mistyped(item), example.as_str()),
                 }
             }
             Some(Given::Texts(texts)).filter(|_| !nodes.is_empty())
         }
-        (Kind::Paths, Value::String(_) | Value::Array(_)) => wrong(format!("{quoted} is empty"), example),
+        (Kind::Paths | Kind::Texts, Value::String(_) | Value::Array(_)) => wrong(format!("{quoted} is empty"), example),
         (Kind::Json, Value::Table(_)) => json(node, findings).map(Given::Json),
         _ => wrong(mistyped(node), example),
     }
@@ -198,6 +199,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Size(..) => "a size",
         Kind::Duration(..) => "a time span",
         Kind::Paths => "a path or a list of paths",
+        Kind::Texts => "a string or a list of strings",
         Kind::Json | Kind::Table(_) | Kind::Named(_) => "a table",
         Kind::Inputs(_) => "a node, a table or a list of those",
     }

@@ -56,6 +56,7 @@ pub fn report(
         "error": error,
         "already_finished": *ending == Ending::AlreadyFinished,
         "duration_ms": milliseconds(progress.elapsed),
+        "interleaving": progress.interleaving.map(|digest| format!("{digest:016x}")),
         "checkpoints": checkpoints(&progress.checkpoints),
         "nodes": progress.nodes.iter().map(|of| node(of, now)).collect::<Vec<_>>(),
         "metrics": metrics.iter().flat_map(|(operator, metrics)| samples(operator, metrics)).collect::<Vec<_>>(),

@@ -1,6 +1,7 @@
 //! Decides what committing a part file means, wherever an earlier try ended.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufReader, Read},
     path::Path,
@@ -12,12 +13,13 @@ use wasmill_core::{sink::Committable, source::ConnectorError};
 use super::{folder::Folder, names, replaced::Replaced};
 use crate::failed;
 
-/// A part file that is complete and durable under a hidden name. In manifests it is JSON:
-/// `{"part":"part-00000-000007.txt","staged":".part-00000-1f0c2a9b7e5d4c3a-2.tmp","bytes":1234}`, names in the sink's folder.
+/// A part file that is complete and durable under a hidden name. A committable is the JSON of a list of them:
+/// `[{"part":"dt=2015-07-15/part-00000-000007.txt","staged":".part-00000-1f0c2a9b7e5d4c3a-2.tmp","bytes":1234}]`, paths in the
+/// sink's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Staged {
-    /// The name that it gets.
+    /// The path that it gets.
     pub(super) part: String,
     /// The name that it has.
     pub(super) staged: String,
@@ -35,19 +37,6 @@ enum Step {
 }
 
 impl Staged {
-    pub(super) fn committable(&self) -> Result<Committable, ConnectorError> {
-        serde_json::to_vec(self).map(Committable).map_err(failed)
-    }
-
-    fn read(committable: &Committable) -> Result<Staged, ConnectorError> {
-        let wrong = |why: String| failed(format!("a committable in the checkpoint is not one of a file sink: {why}"));
-        let staged: Staged = serde_json::from_slice(&committable.0).map_err(|error| wrong(error.to_string()))?;
-        if !names::is_part(&staged.part) || !names::is_staged(&staged.staged) {
-            return Err(wrong(format!("it names `{}` and `{}`", staged.staged, staged.part)));
-        }
-        Ok(staged)
-    }
-
     /// What is left to do, when what is in `replaced` counts as gone.
     fn step(&self, folder: &Folder<'_>, replaced: &Replaced) -> Result<Step, ConnectorError> {
         let (part, staged) = (folder.at(&self.part), folder.at(&self.staged));
@@ -83,6 +72,21 @@ impl Staged {
     }
 }
 
+/// What commits files.
+pub(super) fn committable(files: &[Staged]) -> Result<Committable, ConnectorError> {
+    serde_json::to_vec(files).map(Committable).map_err(failed)
+}
+
+/// What a committable commits.
+fn read(committable: &Committable) -> Result<Vec<Staged>, ConnectorError> {
+    let wrong = |why: String| failed(format!("a committable in the checkpoint is not one of a file sink: {why}"));
+    let files: Vec<Staged> = serde_json::from_slice(&committable.0).map_err(|error| wrong(error.to_string()))?;
+    match files.iter().find(|file| !names::is_part_path(&file.part) || !names::is_staged(&file.staged)) {
+        Some(file) => Err(wrong(format!("it names `{}` and `{}`", file.staged, file.part))),
+        None => Ok(files),
+    }
+}
+
 /// A part file is there that is not this job's. Another attempt would write under other names, and mix the two results.
 pub(super) fn clash(part: &str) -> ConnectorError {
     ConnectorError::lasting(format!(
@@ -93,13 +97,19 @@ pub(super) fn clash(part: &str) -> ConnectorError {
 
 /// Gives the staged files their names.
 pub(super) fn commit(folder: &Folder<'_>, committables: &[Committable]) -> Result<(), ConnectorError> {
-    let all = committables.iter().map(Staged::read).collect::<Result<Vec<_>, _>>()?;
+    let all = committables.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat();
     let replaced = Replaced::read(folder)?;
     // An earlier result goes only when all of the new one is there.
+    let mut named = Vec::new();
     for staged in &all {
-        staged.step(folder, &replaced)?;
+        if staged.step(folder, &replaced)? == Step::Rename {
+            named.push(staged.part.as_str());
+        }
     }
     replaced.remove(folder)?;
+    let incomplete =
+        |error: io::Error| failed(format!("cannot complete the result in {}: {error}", folder.at("").display()));
+    make_partitions(folder, &named).map_err(incomplete)?;
     for staged in &all {
         let step = match staged.step(folder, &Replaced::default())? {
             Step::Rename => folder.rename(&staged.staged, &staged.part),
@@ -108,9 +118,20 @@ pub(super) fn commit(folder: &Folder<'_>, committables: &[Committable]) -> Resul
         };
         step.map_err(|error| failed(format!("cannot complete {}: {error}", folder.at(&staged.part).display())))?;
     }
-    // Also where nothing was left to do: an earlier try may have ended before this.
-    let sync = if all.is_empty() { Ok(()) } else { folder.sync() };
-    sync.map_err(|error| failed(format!("cannot complete the result in {}: {error}", folder.at("").display())))
+    // Also where nothing was left to do: an earlier try may have ended before this. New names are durable before the old ones are
+    // gone for good.
+    let partitions: BTreeSet<&str> = all.iter().filter_map(|staged| names::above(&staged.part).next()).collect();
+    partitions.into_iter().try_for_each(|partition| folder.sync_below(partition)).map_err(incomplete)?;
+    if all.is_empty() { Ok(()) } else { folder.sync().map_err(incomplete) }
+}
+
+/// Makes the folders of part files, durable: also those that an earlier try made, which may not be.
+fn make_partitions(folder: &Folder<'_>, parts: &[&str]) -> io::Result<()> {
+    // The outer ones are before the inner ones in order.
+    let partitions: BTreeSet<&str> = parts.iter().flat_map(|part| names::above(part)).collect();
+    let above: BTreeSet<&str> = partitions.iter().map(|path| names::above(path).next().unwrap_or_default()).collect();
+    partitions.iter().try_for_each(|partition| folder.make_below(partition))?;
+    above.into_iter().try_for_each(|above| folder.sync_below(above))
 }
 
 /// Whether two files hold the same bytes.

@@ -1,6 +1,7 @@
 //! Changes a folder one step at a time.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -42,7 +43,7 @@ impl<'a> Folder<'a> {
         missing.into_iter().filter_map(Path::parent).try_for_each(sync)
     }
 
-    /// Names in the folder that begin with `prefix`, in order; none where there is no folder.
+    /// Names in the folder itself that begin with `prefix`, in order; none where there is no folder.
     pub(super) fn names(&self, prefix: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -53,6 +54,31 @@ impl<'a> Folder<'a> {
         names.retain(|name| name.starts_with(prefix));
         names.sort();
         Ok(names)
+    }
+
+    /// Paths of what begins with `prefix`, in the folder and in those below it whose names `within` takes. Symbolic links are not
+    /// followed.
+    pub(super) fn below(&self, prefix: &str, within: impl Fn(&str) -> bool) -> io::Result<BTreeSet<String>> {
+        let mut found = BTreeSet::from_iter(self.names(prefix)?);
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(self.at(&folder)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                // What is no UTF-8 no sink wrote.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                if within(&name) && entry.file_type()?.is_dir() {
+                    folders.push(path);
+                } else if !folder.is_empty() && name.starts_with(prefix) {
+                    found.insert(path);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Bytes of the file `name`; `None` when there is none.
@@ -76,6 +102,37 @@ impl<'a> Folder<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
+    }
+
+    /// Makes the folder `name` in this one, where it is missing; the one above it is there.
+    pub(super) fn make_below(&self, name: &str) -> io::Result<()> {
+        match fs::symlink_metadata(self.at(name)) {
+            Ok(metadata) if metadata.is_dir() => return Ok(()),
+            Ok(_) => return Err(io::Error::other(format!("`{name}` is there and is no folder"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        (self.before)(&format!("make {name}"))?;
+        fs::create_dir(self.at(name))
+    }
+
+    /// Removes the folder `name` in this one if it is empty; otherwise makes its entries durable.
+    pub(super) fn remove_empty(&self, name: &str) -> io::Result<()> {
+        (self.before)(&format!("remove {name} if empty"))?;
+        match fs::remove_dir(self.at(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => sync(&self.at(name)),
+            removed => removed,
+        }
+    }
+
+    /// Makes the entries of the folder `name` in this one durable; the empty name is this one.
+    pub(super) fn sync_below(&self, name: &str) -> io::Result<()> {
+        if name.is_empty() {
+            return self.sync();
+        }
+        (self.before)(&format!("sync {name}"))?;
+        sync(&self.at(name))
     }
 
     /// Makes `bytes` the content of `name`: all or nothing, and durable.

@@ -4,7 +4,7 @@
 //! removes what it lists, then the list, then gives the new files their names, each made durable before the next begins: so a
 //! list that is there says that no file of the new result is, and what it lists is of the earlier one.
 
-use std::{fs, io};
+use std::{collections::BTreeSet, fs, io};
 
 use serde::{Deserialize, Serialize};
 use wasmill_core::source::ConnectorError;
@@ -19,7 +19,8 @@ const LIST: &str = ".replaced.json";
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replaced {
-    parts: Vec<String>,
+    /// Their paths in the folder.
+    parts: BTreeSet<String>,
 }
 
 impl Replaced {
@@ -38,7 +39,7 @@ impl Replaced {
             bytes => bytes.map_err(|error| wrong(&error))?,
         };
         let replaced: Replaced = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
-        match replaced.parts.iter().find(|part| !names::is_part(part)) {
+        match replaced.parts.iter().find(|part| !names::is_part_path(part)) {
             Some(part) => Err(wrong(&format!("`{part}` is no part file"))),
             None => Ok(replaced),
         }
@@ -48,7 +49,7 @@ impl Replaced {
     ///
     /// # Errors
     /// When the list cannot be written.
-    pub(super) fn remember(folder: &Folder<'_>, parts: Vec<String>) -> io::Result<()> {
+    pub(super) fn remember(folder: &Folder<'_>, parts: BTreeSet<String>) -> io::Result<()> {
         if !parts.is_empty() {
             return folder.write(LIST, &serde_json::to_vec(&Replaced { parts })?);
         }
@@ -61,7 +62,7 @@ impl Replaced {
 
     /// Whether `part` is to be replaced.
     pub(super) fn holds(&self, part: &str) -> bool {
-        self.parts.iter().any(|other| other == part)
+        self.parts.contains(part)
     }
 
     /// How many files are to be replaced.
@@ -79,6 +80,9 @@ impl Replaced {
                 return Ok(());
             }
             self.parts.iter().try_for_each(|part| folder.remove(part))?;
+            // Partitions that are empty now; the inner ones first, which are behind the outer ones in order.
+            let partitions: BTreeSet<&str> = self.parts.iter().flat_map(|part| names::above(part)).collect();
+            partitions.into_iter().rev().try_for_each(|partition| folder.remove_empty(partition))?;
             folder.sync()?;
             folder.remove(LIST)?;
             folder.sync()

@@ -5,15 +5,18 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io,
     path::PathBuf,
+    sync::Arc,
 };
 
 use wasmill_core::{Sink, SinkContext, SinkFactory, sink::Committable, source::ConnectorError};
 
 use super::{
     commit,
+    epoch::{Epoch, Place},
     folder::Folder,
     names::{self, PART, STAGED},
-    part::{Current, Parts},
+    part::{Lines, Parts},
+    partition::Partitioning,
     replaced::Replaced,
 };
 use crate::{
@@ -35,7 +38,8 @@ pub enum Compression {
 
 /// A folder of files `part-00000-000001.txt`: the number of the subtask, then that of the checkpoint which made the file
 /// visible, each padded to at least so many digits. A subtask that had no row between two checkpoints has no file for the
-/// second. Each file is complete in itself, compressed ones too.
+/// second. Each file is complete in itself, compressed ones too. With partitions there is such a file in the folder of each partition
+/// that a subtask had a row for.
 ///
 /// Rows are in the folder exactly once, whatever crashes: they are in hidden files until a checkpoint is complete, and hidden
 /// files of no complete checkpoint are removed when the job starts again. Nobody else may write part files into the folder;
@@ -52,6 +56,9 @@ pub struct FileSink {
     pub separator: String,
     /// How files are compressed.
     pub compression: Compression,
+    /// Which members of a value, a JSON object, tell the partition of a row: `dt=2015-07-15/hm=00%3A03/part-...` for `dt` and
+    /// `hm`, as Hive and others have it. They are left out of the row that is written. None: no partitions.
+    pub partition_by: Vec<String>,
     /// Whether to replace an earlier result. Its part files are removed when the first new ones are committed, not before; no
     /// other files are.
     pub overwrite: bool,
@@ -79,14 +86,15 @@ impl FileSink {
             }
             return Ok(());
         }
-        let parts = folder.names(PART).map_err(error("cannot look into"))?;
+        // In partitions, too, whether or not the new result has some.
+        let parts = folder.below(PART, names::is_partition).map_err(error("cannot look into"))?;
         if let (Some(part), false) = (parts.first(), self.overwrite) {
             return Err(failed(format!(
                 "{path} holds an earlier result ({part}): remove it, name another folder, or set `overwrite = true`"
             )));
         }
         // Those could not be told from the new result, and are not ours to remove.
-        let foreign = parts.iter().find(|part| !names::is_part(part) || !folder.at(part).is_file());
+        let foreign = parts.iter().find(|part| !names::is_part_path(part) || !folder.at(part).is_file());
         if let Some(part) = foreign {
             return Err(failed(format!(
                 "{path} holds {part}, which no file sink wrote and `overwrite` leaves alone: remove it, or name another folder"
@@ -116,16 +124,21 @@ impl SinkFactory for FileSink {
             key: context.key,
             value: context.value,
         };
-        Ok(Box::new(Parts {
+        let partitioned = !self.partition_by.is_empty();
+        let partitioning = partitioned.then(|| Partitioning::new(&self.partition_by, &renderer.value)).transpose()?;
+        let place = Place {
             folder: self.path.clone(),
             subtask: context.place.subtask,
-            extension: self.extension(),
-            compression: self.compression,
-            renderer,
             // The standard library's source of randomness; a name is all that comes of it.
             token: RandomState::new().build_hasher().finish(),
-            files: 0,
-            current: Current::None,
+            compression: self.compression,
+            buffer: if partitioned { 32 * 1024 } else { 256 * 1024 },
+        };
+        Ok(Box::new(Parts {
+            place: Arc::new(place),
+            extension: self.extension(),
+            lines: Arc::new(Lines { renderer, partitioning }),
+            epoch: Some(Epoch::default()),
         }))
     }
 
@@ -144,5 +157,7 @@ impl SinkFactory for FileSink {
 
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod partitioned;
 #[cfg(test)]
 mod tests;

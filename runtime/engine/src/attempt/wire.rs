@@ -56,7 +56,7 @@ impl Wires {
         let senders = self.senders.remove(&(edge, from)).unwrap_or_default();
         let exchange = job.graph.edges[edge].exchange;
         let partitioner = partitioner(exchange, from as usize, senders.len(), job.graph.max_parallelism);
-        Router::new(place, partitioner, senders, job.settings.batch_bytes, job.settings.linger, status)
+        Router::new(place, partitioner, senders, job.settings.batch_bytes, job.settings.router_linger(), status)
     }
 
     /// The channels into subtask `index` of a chain.

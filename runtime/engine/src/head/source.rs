@@ -18,6 +18,7 @@ use crate::{
     coordinator::Command,
     drift::DriftMember,
     error::Stop,
+    interleaving::inside,
     standing::{SplitsProgress, Standing},
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct SourceHead {
     held: Option<Batch>,
     ended: bool,
     command: watch::Receiver<Command>,
+    /// Whether subtasks go on one at a time, in an order that does not depend on the clock.
+    is_driven: bool,
     /// The last epoch whose barrier was sent.
     epoch: u64,
 }
@@ -70,6 +73,8 @@ pub(crate) struct SourceHeadContext<'a> {
     pub(crate) drift: Option<DriftMember>,
     pub(crate) standing: Arc<Standing>,
     pub(crate) command: watch::Receiver<Command>,
+    /// Whether subtasks go on one at a time, in an order that does not depend on the clock.
+    pub(crate) is_driven: bool,
 }
 
 /// The shortest time between two looks at whether there is something else to do, while a source waits for others.
@@ -78,8 +83,18 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 impl SourceHead {
     /// A head for `source`.
     pub(crate) fn new(source: Box<dyn Source>, context: SourceHeadContext<'_>) -> SourceHead {
-        let SourceHeadContext { place, limit, mut rules, restored, watermark, clock, drift, standing, command } =
-            context;
+        let SourceHeadContext {
+            place,
+            limit,
+            mut rules,
+            restored,
+            watermark,
+            clock,
+            drift,
+            standing,
+            command,
+            is_driven,
+        } = context;
         let ids = source.splits();
         let watermarks = |id: &String| {
             restored
@@ -110,6 +125,7 @@ impl SourceHead {
             held: None,
             ended: false,
             command,
+            is_driven,
             epoch,
         };
         head.publish();
@@ -264,11 +280,15 @@ impl SourceHead {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            changed = self.command.changed() => changed.map_err(|_| Stop::Lost)?,
-            () = drift => {}
-            () = tokio::time::sleep(self.limit.linger.max(SHORTEST_WAIT)) => {}
-        }
+        let (command, linger) = (&mut self.command, self.limit.linger.max(SHORTEST_WAIT));
+        let wait = async {
+            tokio::select! {
+                changed = command.changed() => changed.map_err(|_| Stop::Lost),
+                () = drift => Ok(()),
+                () = tokio::time::sleep(linger), if !self.is_driven => Ok(()),
+            }
+        };
+        inside(wait).await?;
         Ok(Arrival::Quiet)
     }
 

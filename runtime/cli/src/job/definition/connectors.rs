@@ -340,7 +340,8 @@ pub static SINK: Table = Table {
             Variant {
                 name: "file",
                 doc: "Writes a folder of files, exactly once. Rows are in hidden files until a checkpoint is complete; then the \
-                      files of each subtask since the last one appear, as `part-SUBTASK-CHECKPOINT`.",
+                      files of each subtask since the last one appear, as `part-SUBTASK-CHECKPOINT`; with `partition-by`, in a folder for \
+                      each partition.",
                 fields: FILE_SINK,
             },
             Variant {
@@ -368,10 +369,17 @@ const FILE_SINK: &[Field] = &[
     SEPARATOR,
     field("compression", Kind::Choice(COMPRESSIONS), "How files are compressed.", "\"zstd\"").default("none"),
     field(
+        "partition-by",
+        Kind::Texts,
+        "Which members of a value, a JSON object, tell the folder of a row: see [partitions](#partitions). They are left out of the \
+         row. Default: all rows are in one folder.",
+        "[\"day\", \"country\"]",
+    ),
+    field(
         "overwrite",
         Kind::Boolean,
-        "Whether to replace an earlier result in the folder, once the first checkpoint of the new one is complete. If not, such a \
-         folder is an error.",
+        "Whether to replace an earlier result in the folder, once the first checkpoint of the new one is complete: part files, also in \
+         partitions, and the folders of partitions that are empty then. If not, such a folder is an error.",
         "true",
     )
     .default("false"),

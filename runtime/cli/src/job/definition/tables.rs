@@ -166,6 +166,14 @@ pub static ENGINE: Table = Table {
             "false",
         )
         .default("true"),
+        field(
+            "interleaving-seed",
+            Kind::Integer(0, i64::MAX),
+            "For tests: subtasks go on one at a time, in an order that this number decides, as it does how batches are cut. The same \
+             number, the same run, row for row. It is slow; time is the number of turns, and no checkpoint is taken but the last. \
+             `wasmill test --interleavings` tries many.",
+            "17",
+        ),
     ],
     variants: None,
 };

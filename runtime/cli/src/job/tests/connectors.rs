@@ -51,6 +51,25 @@ fn two_sinks_do_not_share_a_folder() {
 }
 
 #[test]
+fn rows_are_partitioned_by_some_fields_each_once() {
+    let sink = |fields: &str| {
+        let head = "[sink.x]\nconnector = \"file\"\npath = \"out\"\ninput = \"lines\"\npartition-by = ";
+        format!("{head}{fields}\n")
+    };
+    for (fields, expected) in [
+        (r#"["a", "b", "a"]"#, "rows cannot be partitioned: `a` is there twice"),
+        (r#"["1", "2", "3", "4", "5", "6", "7", "8", "9"]"#, "rows cannot be partitioned: there are more than 8 fields"),
+        (r#"["a", ""]"#, "`sink.x.partition-by` has an empty string"),
+        ("[]", "`sink.x.partition-by` is empty"),
+        ("7", "`sink.x.partition-by` must be a string or a list of strings, not an integer"),
+    ] {
+        let text = format!("{HEAD}{}", sink(fields));
+        let found = problems(&text, &[]);
+        assert!(found.starts_with(&format!("error: {expected}\n")), "{found}");
+    }
+}
+
+#[test]
 fn files_of_a_source_must_be_there() {
     let text = "name = \"a\"\n[source.lines]\nconnector = \"file\"\npath = [\"a.wasm\", \"no/*.txt\"]\n\
                 [sink.out]\nconnector = \"stdout\"\ninput = \"lines\"\n";

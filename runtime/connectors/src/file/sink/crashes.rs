@@ -50,8 +50,10 @@ fn old(folder: &Path) {
 
 /// Old and new rows are never there together.
 fn assert_unmixed(folder: &Path) {
-    let content: BTreeSet<bool> = files(folder, false).into_iter().map(|file| file.1 == "old\n").collect();
-    assert!(content.len() < 2, "{:?}", files(folder, false));
+    let all = files(folder, false);
+    let content: BTreeSet<bool> =
+        all.iter().filter(|file| !file.0.ends_with('/')).map(|file| file.1 == "old\n").collect();
+    assert!(content.len() < 2, "{all:?}");
 }
 
 #[test]
@@ -160,6 +162,80 @@ fn a_crash_at_any_step_of_discarding_changes_nothing() {
     }
 }
 
+/// A crash before each step of a commit into partitions, of which one was there before and one is there no longer.
+#[test]
+fn a_crash_at_any_step_of_a_commit_into_partitions_changes_nothing() {
+    for at in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = FileSink { partition_by: vec!["a".into(), "b".into()], ..sink(folder.path(), true) };
+        for partition in ["a=1/b=1", "a=0/b=1"] {
+            fs::create_dir_all(folder.path().join(partition)).unwrap();
+            fs::write(folder.path().join(partition).join("part-00000-000001.txt"), "old\n").unwrap();
+        }
+        let rows = [r#"{"a":1,"b":1}"#, r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#];
+        sink.prepare(false).unwrap();
+        let mut committables = write(&sink, 1, &[&rows, &rows]);
+        committables.extend(write(&sink, 2, &[&rows[1..]]));
+        write(&sink, 3, &[&rows]);
+        let crashed = crashes(folder.path(), at, |folder| commit::commit(folder, &committables));
+        assert_unmixed(folder.path());
+        sink.prepare(true).unwrap();
+        sink.commit(&committables).unwrap();
+        sink.discard().unwrap();
+        let part = |partition: &str, part: &str| (format!("{partition}/part-{part}.txt"), "{}\n".to_string());
+        let expected = [
+            part("a=1/b=1", "00000-000001"),
+            part("a=1/b=1", "00001-000001"),
+            part("a=1/b=2", "00000-000001"),
+            part("a=1/b=2", "00000-000002"),
+            part("a=1/b=2", "00001-000001"),
+            part("a=2/b=1", "00000-000001"),
+            part("a=2/b=1", "00000-000002"),
+            part("a=2/b=1", "00001-000001"),
+        ];
+        assert_eq!(files(folder.path(), true), expected, "crash before step {at}");
+        if !crashed {
+            assert!(at > 20, "a commit has more steps than {at}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn partitions_are_durable_before_files_are_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a=0/b=1")).unwrap();
+    fs::write(folder.path().join("a=0/b=1/part-00000-000001.txt"), "old\n").unwrap();
+    let sink = FileSink { partition_by: vec!["a".into(), "b".into()], ..sink(folder.path(), true) };
+    sink.prepare(false).unwrap();
+    let committables = write(&sink, 1, &[&[r#"{"a":1,"b":1}"#, r#"{"a":1,"b":2}"#]]);
+    assert_eq!(
+        steps(folder.path(), |folder| commit::commit(folder, &committables)),
+        [
+            "remove a=0/b=1/part-00000-000001.txt",
+            "remove a=0/b=1 if empty",
+            "remove a=0 if empty",
+            "sync",
+            "remove .replaced.json",
+            "sync",
+            "make a=1",
+            "make a=1/b=1",
+            "make a=1/b=2",
+            "sync",
+            "sync a=1",
+            "rename to a=1/b=1/part-00000-000001.txt",
+            "rename to a=1/b=2/part-00000-000001.txt",
+            "sync a=1/b=1",
+            "sync a=1/b=2",
+            "sync"
+        ]
+    );
+    assert_eq!(
+        steps(folder.path(), |folder| commit::commit(folder, &committables)),
+        ["sync a=1/b=1", "sync a=1/b=2", "sync"]
+    );
+}
+
 /// What a job does in one epoch.
 #[derive(Debug, Clone)]
 struct Epoch {
@@ -184,10 +260,11 @@ proptest! {
     /// A job of many attempts against a model: the rows of every complete checkpoint, once.
     #[test]
     fn any_life_of_a_job_gives_the_rows_of_its_complete_checkpoints(
-        epochs in prop::collection::vec(epoch(), 1..12), overwrite: bool
+        epochs in prop::collection::vec(epoch(), 1..12), overwrite: bool, partitions in 0..4usize
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let sink = sink(folder.path(), overwrite);
+        let partition_by = if partitions > 0 { vec!["p".to_string()] } else { vec![] };
+        let sink = FileSink { partition_by, ..sink(folder.path(), overwrite) };
         if overwrite { old(folder.path()); }
         sink.prepare(false).unwrap();
         let (mut pending, mut model) = (Vec::new(), BTreeSet::new());
@@ -203,10 +280,23 @@ proptest! {
             let mut rows = Vec::new();
             for (subtask, part) in parts.iter_mut().enumerate() {
                 let row = format!("{i}-{subtask}");
-                let words = if (writing >> subtask) & 1 == 1 { vec![row.as_str()] } else { vec![] };
+                // What is written, and what is there then: the folder and the line.
+                let mut written = vec![(row.clone(), (String::new(), row.clone()))];
+                if partitions > 0 {
+                    let in_partition = |p| {
+                        let line = format!(r#"{{"row":"{row}"}}"#);
+                        (format!(r#"{{"p":{p},"row":"{row}"}}"#), (format!("p={p}/"), line))
+                    };
+                    // Not all partitions in each epoch.
+                    written = (0..partitions).map(|p| in_partition((p * (i + 1)) % 4)).collect();
+                    written.sort();
+                    written.dedup();
+                }
+                if (writing >> subtask) & 1 == 0 { written.clear(); }
+                let words: Vec<&str> = written.iter().map(|(word, _)| word.as_str()).collect();
                 let committable = end(&mut **part, number, &words);
                 prop_assert_eq!(committable.is_some(), !words.is_empty());
-                if committable.is_some() { rows.push(format!("{row}\n")); }
+                rows.extend(written.into_iter().map(|(_, (folder, line))| (folder, format!("{line}\n"))));
                 prepared.extend(committable);
             }
             let mut crashed = !complete;
@@ -228,7 +318,9 @@ proptest! {
             }
         }
         sink.commit(&pending).unwrap();
-        let visible: Vec<String> = files(folder.path(), false).into_iter().map(|file| file.1).collect();
+        let visible = files(folder.path(), false).into_iter();
+        let place = |path: &str| path.rsplit_once("part-").unwrap().0.to_string();
+        let visible: Vec<(String, String)> = visible.map(|(path, line)| (place(&path), line)).collect();
         prop_assert_eq!(visible.len(), model.len());
         prop_assert_eq!(visible.into_iter().collect::<BTreeSet<_>>(), model);
     }

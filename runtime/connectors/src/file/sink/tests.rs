@@ -10,7 +10,7 @@ use wasmill_core::{Batch, BatchBuilder, Codec, JobName, Row, batch::NO_TIME};
 
 use super::*;
 
-fn batch(words: &[&str]) -> Batch {
+pub(super) fn batch(words: &[&str]) -> Batch {
     let mut builder = BatchBuilder::default();
     for word in words {
         builder.push(Row { timestamp: NO_TIME, key: None, value: Some(word.as_bytes()), headers: &[] });
@@ -43,16 +43,30 @@ pub(super) fn write(sink: &FileSink, epoch: u64, words: &[&[&str]]) -> Vec<Commi
     words.iter().enumerate().filter_map(part).collect()
 }
 
-/// Names and content of what is in a folder, hidden files with `hidden`.
+/// Paths and content of what is in a folder and below, hidden files with `hidden`. A folder that is empty is there without content.
 pub(super) fn files(folder: &Path, hidden: bool) -> Vec<(String, String)> {
-    let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-    let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(name).collect();
-    names.retain(|name| hidden || !name.starts_with('.'));
-    names.sort();
-    names.into_iter().map(|name| (name.clone(), fs::read_to_string(folder.join(name)).unwrap())).collect()
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let path = folder.join(&name);
+        if name.starts_with('.') && !hidden {
+            continue;
+        }
+        if !path.is_dir() {
+            all.push((name, fs::read_to_string(path).unwrap()));
+            continue;
+        }
+        let below = files(&path, hidden);
+        if below.is_empty() {
+            all.push((format!("{name}/"), String::new()));
+        }
+        all.extend(below.into_iter().map(|(below, content)| (format!("{name}/{below}"), content)));
+    }
+    all.sort();
+    all
 }
 
-fn file(name: &str, content: &str) -> (String, String) {
+pub(super) fn file(name: &str, content: &str) -> (String, String) {
     (name.to_string(), content.to_string())
 }
 
@@ -92,7 +106,7 @@ fn a_committable_is_what_is_documented() {
     let committable = end(&mut *subtask(&sink, 12), 7, &["abc"]).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&committable.0).unwrap();
     let (staged, content) = files(&sink.path, true).remove(0);
-    assert_eq!(json, serde_json::json!({ "part": "part-00012-000007.txt", "staged": staged, "bytes": 4 }));
+    assert_eq!(json, serde_json::json!([{ "part": "part-00012-000007.txt", "staged": staged, "bytes": 4 }]));
     assert!(staged.starts_with(".part-00012-") && content == "abc\n", "{staged}");
 }
 
@@ -267,9 +281,9 @@ fn committables_that_are_none_are_refused() {
     for json in [
         "",
         "{}",
-        r#"{"part":"part-00000-000001.txt","staged":"../../secret","bytes":1}"#,
-        r#"{"part":"../../x","staged":".part-00000-0.tmp","bytes":1}"#,
-        r#"{"part":"part-00000-000001.txt","staged":".part-/../../../secret.tmp","bytes":1}"#,
+        r#"[{"part":"part-00000-000001.txt","staged":"../../secret","bytes":1}]"#,
+        r#"[{"part":"../../x","staged":".part-00000-0.tmp","bytes":1}]"#,
+        r#"[{"part":"part-00000-000001.txt","staged":".part-/../../../secret.tmp","bytes":1}]"#,
     ] {
         let error = sink.commit(&[Committable(json.into())]).unwrap_err().to_string();
         assert!(error.contains("a committable in the checkpoint is not one of a file sink"), "{error}");

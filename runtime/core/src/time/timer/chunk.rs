@@ -90,6 +90,12 @@ impl Chunk {
         self.data.len() - self.garbage + self.len() * size_of::<u16>()
     }
 
+    /// Bytes that are set aside for it.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.data.capacity() + self.offsets.capacity() * size_of::<u16>()
+    }
+
     /// Whether it should join a neighbour, and with one of so many bytes may.
     pub(super) fn is_sparse(&self) -> bool {
         self.bytes() < LIMIT / 4
@@ -148,8 +154,8 @@ impl Chunk {
     /// Whether there is room for a timer; makes room of what is gone.
     pub(super) fn has_room(&mut self, timer: &Timer<'_>) -> bool {
         let bytes = packed(timer);
-        if self.data.len() + bytes > LIMIT && self.garbage >= bytes.min(LIMIT / 4) {
-            *self = Chunk { next: self.next, ..self.copy(0..self.len()) };
+        if self.data.len() + bytes > LIMIT && self.garbage > LIMIT / 8 {
+            self.compact();
         }
         self.len() == 0 || self.data.len() + bytes <= LIMIT
     }
@@ -192,7 +198,16 @@ impl Chunk {
             0 => self.head += 1,
             _ => drop(self.offsets.remove(self.head + i)),
         }
+        // Often enough that memory is given back, and seldom enough that it costs little.
+        if self.garbage > self.data.len() / 4 {
+            self.compact();
+        }
         mark
+    }
+
+    /// Gives back the memory of what is gone.
+    fn compact(&mut self) {
+        *self = Chunk { next: self.next, ..self.copy(0..self.len()) };
     }
 
     /// A chunk without garbage of some of its timers.
@@ -223,7 +238,7 @@ impl Chunk {
 
     /// Takes in the timers of the chunk behind it.
     pub(super) fn join(&mut self, other: &Chunk) {
-        *self = self.copy(0..self.len());
+        self.compact();
         for i in 0..other.len() {
             self.insert(self.len(), &other.get(i), other.mark(i));
         }

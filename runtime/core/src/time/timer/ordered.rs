@@ -35,79 +35,29 @@ struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Beginning {
     time: i64,
-    key: Key,
+    key: Vec<u8>,
     tag: u64,
-}
-
-/// A key, in place when it is short: the index is searched without following pointers.
-#[derive(Debug, Clone)]
-enum Key {
-    Short(u8, [u8; SHORT]),
-    Long(Box<[u8]>),
-}
-
-/// The longest key that stands in place.
-const SHORT: usize = 22;
-
-impl Key {
-    fn of(key: &[u8]) -> Key {
-        let mut short = [0; SHORT];
-        match short.get_mut(..key.len()) {
-            Some(place) => {
-                place.copy_from_slice(key);
-                Key::Short(key.len() as u8, short)
-            }
-            None => Key::Long(key.into()),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Key::Short(length, bytes) => &bytes[..usize::from(*length)],
-            Key::Long(bytes) => bytes,
-        }
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Key) -> bool {
-        self.bytes() == other.bytes()
-    }
-}
-
-impl Eq for Key {}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Key {
-    fn cmp(&self, other: &Key) -> Ordering {
-        self.bytes().cmp(other.bytes())
-    }
 }
 
 impl Beginning {
     /// Before all timers.
-    const FIRST: Beginning = Beginning { time: i64::MIN, key: Key::Short(0, [0; SHORT]), tag: 0 };
+    const FIRST: Beginning = Beginning { time: i64::MIN, key: Vec::new(), tag: 0 };
 
     fn of(timer: &Timer<'_>) -> Beginning {
-        Beginning { time: timer.time, key: Key::of(timer.key), tag: timer.tag }
+        Beginning { time: timer.time, key: timer.key.to_vec(), tag: timer.tag }
     }
 
     /// The shortest that is behind `before`, and not behind `first`.
     fn between(before: Timer<'_>, first: Timer<'_>) -> Beginning {
         let Timer { time, key, tag } = first;
         if before.time < time {
-            return Beginning { time, key: Key::of(b""), tag: 0 };
+            return Beginning { time, key: Vec::new(), tag: 0 };
         }
         if before.key == key {
-            return Beginning { time, key: Key::of(key), tag };
+            return Beginning { time, key: key.to_vec(), tag };
         }
         let common = before.key.iter().zip(key).take_while(|(a, b)| a == b).count();
-        Beginning { time, key: Key::of(&key[..=common]), tag: 0 }
+        Beginning { time, key: key[..=common].to_vec(), tag: 0 }
     }
 }
 
@@ -182,30 +132,41 @@ impl OrderedTimers {
         true
     }
 
-    fn insert_at(&mut self, mut slot: u32, mut i: usize, timer: &Timer<'_>, mark: Mark) {
-        while !self.chunk(slot).has_room(timer) {
-            let mut rest = self.chunk(slot).split(i);
-            let at = self.chunk(slot).len();
-            if i >= at && at > 0 {
-                i -= at;
-                if rest.has_room(timer) {
-                    rest.insert(i, timer, mark);
-                    self.place_behind(slot, rest);
-                    return;
-                }
-                slot = self.place_behind(slot, rest);
-            } else if at == 0 {
-                // It comes before the only one, which is as large as a chunk.
-                self.chunk(slot).insert(0, timer, mark);
+    /// Puts a timer in as number `i` of a chunk, or of what it is split into.
+    fn insert_at(&mut self, slot: u32, i: usize, timer: &Timer<'_>, mark: Mark) {
+        let chunk = self.chunk(slot);
+        if chunk.has_room(timer) {
+            chunk.insert(i, timer, mark);
+            return self.list(slot);
+        }
+        let mut rest = chunk.split(i);
+        let at = chunk.len();
+        match i.cmp(&at) {
+            Ordering::Less => {
+                self.place_behind(slot, rest);
+                self.insert_at(slot, i, timer, mark);
+            }
+            Ordering::Greater => {
+                let slot = self.place_behind(slot, rest);
+                self.insert_at(slot, i - at, timer, mark);
+            }
+            // In between it goes in before the second one gets its beginning: short as this is, it may be before the timer.
+            Ordering::Equal if rest.has_room(timer) && at > 0 => {
+                rest.insert(0, timer, mark);
+                self.place_behind(slot, rest);
+            }
+            Ordering::Equal if chunk.has_room(timer) => {
+                chunk.insert(i, timer, mark);
                 self.list(slot);
                 self.place_behind(slot, rest);
-                return;
-            } else {
+            }
+            Ordering::Equal => {
+                let mut between = Chunk::default();
+                between.insert(0, timer, mark);
+                let slot = self.place_behind(slot, between);
                 self.place_behind(slot, rest);
             }
         }
-        self.chunk(slot).insert(i, timer, mark);
-        self.list(slot);
     }
 
     /// Files a chunk behind the one whose timers all come before; its slot.
@@ -235,10 +196,10 @@ impl OrderedTimers {
     /// Lists a slot under the marks that its timers have.
     fn list(&mut self, slot: u32) {
         let Slot { chunk, listed } = &mut self.chunks[slot as usize];
-        for mark in 1..MARKS {
-            if !listed[mark] && chunk.count(mark as Mark) > 0 {
-                listed[mark] = true;
-                self.marked[mark].push(slot);
+        let marks = (0..).zip(listed).zip(&mut self.marked);
+        for ((mark, listed), marked) in marks.skip(1) {
+            if chunk.count(mark) > 0 && !std::mem::replace(listed, true) {
+                marked.push(slot);
             }
         }
     }
@@ -320,5 +281,51 @@ impl OrderedTimers {
             }
         }
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{
+        prelude::*,
+        test_runner::{RngAlgorithm, TestRng},
+    };
+
+    use super::*;
+
+    /// Bytes that chunks and index take, and a slot for each chunk; slots that are empty wait for others.
+    fn held(timers: &OrderedTimers) -> usize {
+        let chunks: usize = timers.chunks.iter().map(|slot| slot.chunk.held()).sum();
+        let entry = size_of::<Beginning>() + size_of::<u32>() + size_of::<Slot>();
+        chunks + timers.index.keys().map(|beginning| beginning.key.capacity() + entry).sum::<usize>()
+    }
+
+    fn shuffled(count: usize, random: &mut TestRng) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..count).collect();
+        (1..count).for_each(|i| all.swap(i, random.random_range(0..=i)));
+        all
+    }
+
+    /// What the quota is charged is not less than what timers take, however they come and go.
+    #[test]
+    fn memory_is_given_back() {
+        let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        for (length, count) in [(8, 20_000), (20, 20_000), (300, 4_000), (5_000, 300)] {
+            let charged = crate::time::timer::queue::bytes(&vec![7; length]);
+            let key = |i: usize| [&vec![7; length - 4][..], &(i as u32).to_be_bytes()].concat();
+            let keys: Vec<Vec<u8>> = (0..count).map(key).collect();
+            let timer = |i: usize| Timer { time: i as i64 / 100, key: &keys[i], tag: 0 };
+            for in_order in [false, true] {
+                let mut timers = OrderedTimers::default();
+                let order = if in_order { (0..count).collect() } else { shuffled(count, &mut random) };
+                order.iter().for_each(|i| assert!(timers.insert(&timer(*i), 0)));
+                for (gone, i) in shuffled(count, &mut random).into_iter().enumerate() {
+                    let bound = (count - gone) * charged + 8 * 1_024;
+                    assert!(gone % 64 > 0 || held(&timers) <= bound, "{gone} of {count}: {}", held(&timers));
+                    assert_eq!(timers.remove(&timer(i)), Some(0));
+                }
+                assert_eq!((timers.len(), held(&timers)), (0, 0));
+            }
+        }
     }
 }

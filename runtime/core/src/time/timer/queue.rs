@@ -47,9 +47,10 @@ const GONE_FROM_CUT: Mark = 3;
 /// Due timers to call an operator with.
 pub type DueTimers = TimerBatch;
 
-/// Memory of a timer, estimated from above: it takes about 20 bytes beside its key, in chunks that are two thirds full.
-fn bytes(key: &[u8]) -> usize {
-    (key.len() + 20) * 3 / 2
+/// Memory of a timer, estimated from above: it takes about 20 bytes beside its key, a third of a chunk may not be in use, and
+/// where a chunk begins is a key as well.
+pub(super) fn bytes(key: &[u8]) -> usize {
+    key.len() * 9 / 4 + 24
 }
 
 fn timer(timers: &TimerBatch, i: usize) -> Timer<'_> {

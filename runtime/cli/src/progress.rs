@@ -220,6 +220,7 @@ pub(crate) mod tests {
                 node("out", Role::Sink, vec![snapshot((7, 0), (1, 99, 0), 0)]),
             ],
             checkpoints: CheckpointProgress { attempt: 1, ..CheckpointProgress::default() },
+            interleaving: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Folds the log into the base: up to the oldest checkpoint that is kept, each key once however often it changed, in
 //! transactions of some milliseconds.
 
-use std::cmp::Ordering;
+mod run;
 
 use redb::{ReadableTable, WriteTransaction};
 use wasmill_core::description::StateKind;
@@ -12,8 +12,9 @@ use crate::{
     effects::{self, Effects},
     layout,
     manifest::{StoredManifest, StoredState},
-    rows::{Act, Rows},
+    rows::Rows,
 };
+use run::Run;
 
 /// Entries that one transaction writes: smaller ones write the same pages of the tree more often, larger ones hold up commits.
 const STEP_ENTRIES: usize = 16_384;
@@ -239,97 +240,6 @@ impl FoldedChunk {
         let from = u16::try_from(groups.start).unwrap_or(u16::MAX);
         let rows = self.rows.iter();
         rows.flat_map(move |rows| rows.of_groups(from, groups.end).map(move |row| (rows, row)))
-    }
-}
-
-/// Values in stored order, of each key the last one only.
-#[derive(Debug)]
-struct Run {
-    rows: Vec<RunRow>,
-    next: usize,
-    stored: Vec<u8>,
-}
-
-/// A row, with what decides its order: that of stored keys, then that in which rows were written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RunRow {
-    /// Key group and length of the key.
-    place: u64,
-    /// The first bytes of the key.
-    head: u64,
-    chunk: u32,
-    row: u32,
-}
-
-impl Run {
-    /// The rows of some key groups; `None` where one is not about a single value.
-    fn of(chunks: &[FoldedChunk], groups: std::ops::Range<u32>, expected: usize) -> Option<Run> {
-        let mut sorted = Vec::with_capacity(expected);
-        for (number, chunk) in (0..).zip(chunks) {
-            for (rows, row) in chunk.rows_of(&groups) {
-                if rows.acts[row] == Act::Truncate {
-                    return None;
-                }
-                let key = rows.key(row);
-                let mut head = [0; 8];
-                head[..key.len().min(8)].copy_from_slice(&key[..key.len().min(8)]);
-                let place = (u64::from(rows.groups[row]) << 32) | key.len() as u64;
-                sorted.push(RunRow { place, head: u64::from_be_bytes(head), chunk: number, row: row as u32 });
-            }
-        }
-        sorted.sort_unstable_by(|a, b| {
-            let by_key = (a.place, a.head).cmp(&(b.place, b.head));
-            let by_rest = || if a.is_short() { Ordering::Equal } else { a.key(chunks).cmp(b.key(chunks)) };
-            by_key.then_with(by_rest).then((a.chunk, a.row).cmp(&(b.chunk, b.row)))
-        });
-        // The last of a key, before it is written out: the first of those that compare equal is kept.
-        sorted.reverse();
-        sorted.dedup_by(|later, kept| {
-            (later.place, later.head) == (kept.place, kept.head)
-                && (kept.is_short() || later.key(chunks) == kept.key(chunks))
-        });
-        sorted.reverse();
-        Some(Run { rows: sorted, next: 0, stored: Vec::new() })
-    }
-
-    /// Writes some; whether more are left.
-    fn write(&mut self, folded: &FoldedState, base: &mut Base<'_>, left: &mut usize) -> Result<bool, redb::Error> {
-        let shape = folded.state.shape;
-        while *left > 0
-            && let Some(next) = self.rows.get(self.next)
-        {
-            *left -= 1;
-            self.next += 1;
-            let Some(rows) = folded.chunks.get(next.chunk as usize).and_then(|chunk| chunk.rows.as_ref()) else {
-                continue;
-            };
-            let row = rows.row(next.row as usize);
-            self.stored.clear();
-            layout::push_key(folded.state.number, row.group, row.key, &[], &mut self.stored);
-            if row.act != Act::Put {
-                base.remove(&self.stored[..])?;
-            } else if shape.expires.is_none() && row.expires.is_none() {
-                base.insert(&self.stored[..], row.value)?;
-            } else {
-                let value = layout::value(row.expires, row.value);
-                match effects::unexpired(shape, &value, folded.horizon).unwrap_or(Some(value)) {
-                    Some(value) => drop(base.insert(&self.stored[..], &value[..])?),
-                    None => drop(base.remove(&self.stored[..])?),
-                }
-            }
-        }
-        Ok(self.next < self.rows.len())
-    }
-}
-
-impl RunRow {
-    /// Whether place and head tell all of the key.
-    fn is_short(self) -> bool {
-        self.place as u32 <= 8
-    }
-
-    fn key(self, chunks: &[FoldedChunk]) -> &[u8] {
-        chunks[self.chunk as usize].rows.as_ref().map_or(&[], |rows| rows.key(self.row as usize))
     }
 }
 

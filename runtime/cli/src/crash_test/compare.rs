@@ -44,7 +44,8 @@ pub(super) fn lines(folder: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
                 continue;
             }
             let bytes = fs::read(entry.path()).with_context(cannot)?;
-            let of_partition = |line: &[u8]| if partition.is_empty() { line.to_vec() } else { [&partition, &b" "[..], line].concat() };
+            let of_partition =
+                |line: &[u8]| if partition.is_empty() { line.to_vec() } else { [&partition, &b" "[..], line].concat() };
             lines.extend(bytes.split_inclusive(|byte| *byte == b'\n').map(of_partition));
         }
     }

@@ -91,6 +91,7 @@ impl Job {
         let wired = Wired::new(&nodes, &mut findings);
         wired.check_flow(&nodes, self, &descriptions, &mut findings);
         wired.check_sinks(&nodes, &mut findings);
+        wired.check_partitions(&nodes, self, &mut findings);
         let graph = self.graph(&nodes, wired.edges);
         self.check_graph(&nodes, &graph, &mut findings);
         let first_operator = self.sources.len();

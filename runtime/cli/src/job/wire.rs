@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use wasmill_connectors::file::FileSink;
 use wasmill_core::{
     Description,
     graph::{Edge, Exchange, NodeId, Role},
@@ -126,6 +127,22 @@ impl Wired {
                         "a sink writes all of its rows in one way: give each stream a sink of its own",
                     );
                 }
+            }
+        }
+    }
+
+    /// Rows are partitioned by members of their JSON.
+    pub(super) fn check_partitions(&self, nodes: &[Known<'_>], job: &Job, findings: &mut Findings) {
+        let first_sink = job.sources.len() + job.operators.len();
+        for (edge, at) in self.edges.iter().zip(&self.at) {
+            let sink = edge.to.checked_sub(first_sink).and_then(|sink| job.sinks.get(sink));
+            let output = nodes[edge.from].outputs.as_ref().and_then(|outputs| outputs.get(edge.output as usize));
+            let (Some(sink), Some(output)) = (sink, output) else { continue };
+            if sink.section.has("partition-by") && !FileSink::can_partition(output.value) {
+                let (sink, from, codec) = (name(&nodes[edge.to]), name(&nodes[edge.from]), quote(&output.value.name));
+                let message = format!("{sink} partitions rows by members of JSON, but {from} gives values as {codec}");
+                let hint = "remove `partition-by`, or put an operator between them that gives JSON objects, as `json` or `text`";
+                findings.error(at, message, hint);
             }
         }
     }

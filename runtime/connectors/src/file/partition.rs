@@ -9,7 +9,10 @@ use serde::{
 use serde_json::value::RawValue;
 use wasmill_core::{Codec, Row, source::ConnectorError};
 
-use super::names::{self, LONGEST, NO_VALUE};
+use super::{
+    names::{self, LONGEST, NO_VALUE},
+    sink::FileSink,
+};
 
 /// By so many fields rows can be partitioned at most: each is a folder within the one before.
 pub const MOST_FIELDS: usize = 8;
@@ -69,7 +72,7 @@ impl Partitioning {
         if let Some((_, why)) = unfit_field(fields) {
             return Err(ConnectorError::lasting(format!("rows cannot be partitioned: {why}")));
         }
-        if !matches!(codec.name.as_str(), "json" | "text") {
+        if !FileSink::can_partition(codec) {
             return Err(ConnectorError::lasting(format!(
                 "rows cannot be partitioned by members of their values, which are `{}`: have the operator before give JSON objects, as \
                  `json` or `text`",

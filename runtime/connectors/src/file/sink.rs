@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use wasmill_core::{Sink, SinkContext, SinkFactory, sink::Committable, source::ConnectorError};
+use wasmill_core::{Codec, Sink, SinkContext, SinkFactory, sink::Committable, source::ConnectorError};
 
 use super::{
     commit,
@@ -65,6 +65,11 @@ pub struct FileSink {
 }
 
 impl FileSink {
+    /// Whether values of this codec have members to be partitioned by. Whether they are JSON objects, rows tell.
+    pub fn can_partition(value: &Codec) -> bool {
+        matches!(value.name.as_str(), "json" | "text")
+    }
+
     fn extension(&self) -> String {
         let format = if self.format == LineFormat::Json { "jsonl" } else { "txt" };
         let compression = match self.compression {

@@ -58,7 +58,10 @@ fn rows_are_partitioned_by_some_fields_each_once() {
     };
     for (fields, expected) in [
         (r#"["a", "b", "a"]"#, "rows cannot be partitioned: `a` is there twice"),
-        (r#"["1", "2", "3", "4", "5", "6", "7", "8", "9"]"#, "rows cannot be partitioned: there are more than 8 fields"),
+        (
+            r#"["1", "2", "3", "4", "5", "6", "7", "8", "9"]"#,
+            "rows cannot be partitioned: there are more than 8 fields",
+        ),
         (r#"["a", ""]"#, "`sink.x.partition-by` has an empty string"),
         ("[]", "`sink.x.partition-by` is empty"),
         ("7", "`sink.x.partition-by` must be a string or a list of strings, not an integer"),
@@ -67,6 +70,16 @@ fn rows_are_partitioned_by_some_fields_each_once() {
         let found = problems(&text, &[]);
         assert!(found.starts_with(&format!("error: {expected}\n")), "{found}");
     }
+    let expected = r#"error: `x` partitions rows by members of JSON, but `lines` gives values as `u64`
+ --> job.toml:9:9
+  |
+9 | input = "lines"
+  |         ^^^^^^^
+  = help: remove `partition-by`, or put an operator between them that gives JSON objects, as `json` or `text`"#;
+    expect(&sink(r#""a""#), &[], expected);
+    let text = format!("{HEAD}{}", sink(r#"["a", "b"]"#))
+        .replace("\"generator\"\ncount = 10", "\"stdin\"\nformat = \"json\"\nparallelism = 1");
+    assert_eq!(problems(&text, &[]), "");
 }
 
 #[test]

@@ -162,9 +162,6 @@ impl Chunk {
 
     /// Puts a timer in as number `i`; there must be room.
     pub(super) fn insert(&mut self, i: usize, timer: &Timer<'_>, mark: Mark) {
-        if self.len() == 0 {
-            *self = Chunk::default();
-        }
         let bytes = packed(timer);
         if self.data.capacity() - self.data.len() < bytes {
             self.data.reserve_exact(bytes.max(GROWTH));

@@ -150,7 +150,7 @@ impl<O: TopN> KeyedOperator for TopOfKeys<O> {
             return Ok(());
         }
         let Some(at) = ranked.update(|rows| top.insert(rows, row)) else { return Ok(()) };
-        let rows = ranked.get().map(|rows| rows.from_rank(at)).unwrap_or_default();
+        let rows = ranked.get().map(|rows| rows.rows_from(at)).unwrap_or_default();
         for (rank, row) in (at as u64 + 1..).zip(rows) {
             row.show::<O::Value>(rank, &mut |row| operator.emit(record.key, row, out))?;
         }

@@ -23,7 +23,8 @@ fn resident() -> usize {
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4_096
 }
 
-/// Time that this process has had a processor, so that its neighbours count less; where the machine does not tell, time.
+/// Time that this process has had a processor, so that its neighbours count less; where the machine does not tell, time. It moves
+/// in steps of some milliseconds: what is shorter is measured with [`Instant`].
 fn now() -> Duration {
     static BEGUN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
@@ -63,8 +64,7 @@ impl Load {
     }
 }
 
-fn told(what: &str, count: usize, since: Duration) {
-    let elapsed = now() - since;
+fn told(what: &str, count: usize, elapsed: Duration) {
     println!(
         "{what:<28} {:>8.0} ns a timer  {:>7.2} s",
         elapsed.as_nanos() as f64 / count as f64,
@@ -84,53 +84,53 @@ fn main() {
     let making = now() - since;
     let since = now();
     load.batches(0, count, |batch| queue.register(EventTime, &batch));
-    told("register (with making keys)", count, since);
+    told("register (with making keys)", count, now() - since);
     println!("{:<28} {:>8.0} ns a timer", "  of which making keys", making.as_nanos() as f64 / count as f64);
     let since = now();
     load.batches(0, count / 10, |batch| queue.register(EventTime, &batch));
-    told("register what is there", count / 10, since);
+    told("register what is there", count / 10, now() - since);
     let memory = |what: &str, queue: &TimerQueue| {
         let (bytes, charged) = ((resident() - empty) as f64, queue.bytes() as f64);
         let timers = queue.len().max(1) as f64;
         println!("{what:<28} {:>8.1} B a timer  {:>7.1} B charged", bytes / timers, charged / timers);
     };
     memory("memory, set", &queue);
-    let since = now();
+    let since = Instant::now();
     queue.cut();
-    println!("{:<28} {:>8} ns", "cut", (now() - since).as_nanos());
+    println!("{:<28} {:>8} ns", "cut", since.elapsed().as_nanos());
     let (since, mut longest) = (now(), 0);
     loop {
-        let step = now();
+        let step = Instant::now();
         let Some(changes) = black_box(queue.hand_over(4_096)) else { break };
-        longest = longest.max((now() - step).as_micros());
+        longest = longest.max(step.elapsed().as_micros());
         drop(changes);
     }
-    told("hand over", count, since);
+    told("hand over", count, now() - since);
     memory("memory, stored", &queue);
     let since = now();
     load.batches(0, count / 10, |batch| queue.delete(EventTime, &batch));
-    told("delete a tenth", count / 10, since);
+    told("delete a tenth", count / 10, now() - since);
     queue.cut();
-    let since = now();
+    let since = Instant::now();
     while queue.hand_over(4_096).is_some() {}
-    told("hand over what was deleted", count / 10, since);
-    let since = now();
+    told("hand over what was deleted", count / 10, since.elapsed());
+    let since = Instant::now();
     load.batches(0, 1_000, |batch| queue.register(EventTime, &batch));
     queue.cut();
     while queue.hand_over(4_096).is_some() {}
-    println!("{:<28} {:>8} us", "a checkpoint of 1,000 new", (now() - since).as_micros());
+    println!("{:<28} {:>8} us", "a checkpoint of 1,000 new", since.elapsed().as_micros());
     let (since, left) = (now(), queue.len());
     let mut calls = 0;
     while let Some(due) = queue.take_due(EventTime, i64::MAX) {
         calls += 1;
         black_box(due);
     }
-    told("fire", left, since);
+    told("fire", left, now() - since);
     println!("{:<28} {calls:>8} calls, the longest step of a hand-over {longest} us", "");
     queue.cut();
     let since = now();
     while queue.hand_over(4_096).is_some() {}
-    told("hand over what fired", left, since);
+    told("hand over what fired", left, now() - since);
     drop(queue);
     let mut all = TimerBatch::default();
     (0..count).for_each(|i| load.push(i, &mut all));
@@ -141,6 +141,6 @@ fn main() {
     order.iter().for_each(|i| stored.push(all.times[*i], all.key(*i), all.tags[*i]));
     let (since, mut queue) = (now(), TimerQueue::default());
     queue.restore(EventTime, &stored);
-    told("restore", count, since);
+    told("restore", count, now() - since);
     println!("{:<28} {:>8.1} B a timer charged", "", queue.bytes() as f64 / count as f64);
 }

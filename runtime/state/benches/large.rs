@@ -127,7 +127,6 @@ struct Load {
     slots: HashMap<u64, usize, std::hash::BuildHasherDefault<Mixed>>,
     working: Option<tokio::task::JoinHandle<()>>,
     folded: Arc<AtomicU64>,
-    quota: Quota,
     spent: Spent,
 }
 
@@ -222,12 +221,6 @@ impl Load {
         self.spent.commit += since.elapsed();
         self.spent.checkpoints += 1;
         self.epoch += 1;
-        if std::env::var_os("LARGE_TRACE").is_some() {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-            let rss = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_string();
-            let anon = status.lines().find(|line| line.starts_with("RssAnon")).unwrap_or_default().to_string();
-            eprintln!("epoch {} {rss} {anon} {:?}", self.epoch, self.quota);
-        }
         if self.working.as_ref().is_none_or(|working| working.is_finished()) {
             let store = self.store.clone();
             let folded = self.folded.clone();
@@ -257,7 +250,7 @@ async fn measure(keys: u64, rows: usize, records: u64, cache: usize, file_cache:
         range: max_parallelism.range(0, 1),
         max_parallelism,
         epoch: restored.next_epoch,
-        quota: quota.clone(),
+        quota,
     };
     let state = store.open(request).unwrap();
     let mut load = Load {
@@ -270,7 +263,6 @@ async fn measure(keys: u64, rows: usize, records: u64, cache: usize, file_cache:
         slots: HashMap::default(),
         working: None,
         folded: Arc::default(),
-        quota: quota.clone(),
         spent: Spent::default(),
     };
     for (name, count) in [("grow", keys), ("steady", records)] {

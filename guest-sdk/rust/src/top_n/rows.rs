@@ -58,7 +58,7 @@ impl Ranked {
 
 impl TopRows {
     /// The rows from index `at` on.
-    pub(super) fn from_rank(&self, at: usize) -> &[Ranked] {
+    pub(super) fn rows_from(&self, at: usize) -> &[Ranked] {
         self.0.get(at..).unwrap_or_default()
     }
 }

@@ -126,7 +126,7 @@ impl<O: WindowTopN> WindowOperator for TopOfWindows<O> {
         out: &mut O::Output,
     ) -> Result<()> {
         let operator = &mut self.operator;
-        for (rank, row) in (1..).zip(rows.from_rank(0)) {
+        for (rank, row) in (1..).zip(rows.rows_from(0)) {
             row.show::<O::Value>(rank, &mut |row| operator.emit(key, window, row, out))?;
         }
         Ok(())

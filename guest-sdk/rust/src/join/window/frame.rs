@@ -203,7 +203,8 @@ impl Frame {
 fn first_where(numbers: std::ops::RangeInclusive<i64>, mut is: impl FnMut(i64) -> bool) -> i64 {
     let (mut low, mut high) = (*numbers.start(), numbers.end().saturating_add(1));
     while low < high {
-        let middle = low.midpoint(high);
+        // Towards the lower one: `midpoint` rounds towards zero.
+        let middle = low + high.saturating_sub(low) / 2;
         if is(middle) { high = middle } else { low = middle.saturating_add(1) }
     }
     low

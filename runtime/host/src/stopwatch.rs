@@ -11,7 +11,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
     time::Instant,
 };
 
@@ -232,7 +231,7 @@ impl Away {
                 self.0.fetch_add(nanoseconds(left, Instant::now()), Ordering::Relaxed);
             }
             let polled = call.as_mut().poll(context);
-            if let Poll::Pending = polled {
+            if polled.is_pending() {
                 left = Some(Instant::now());
             }
             polled

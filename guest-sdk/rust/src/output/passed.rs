@@ -64,38 +64,30 @@ fn pick_bytes(ends: &mut Vec<u32>, bytes: &mut Vec<u8>, kept: &[u32]) {
 mod tests {
     use super::*;
 
+    type Row = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
+    fn rows(batch: &Batch) -> Vec<Row> {
+        let (keys, values) = (batch.key_column(), batch.value_column());
+        let own = |entry: Option<&[u8]>| entry.map(<[u8]>::to_vec);
+        (0..batch.rows()).map(|row| (batch.timestamps[row], own(keys.get(row)), own(values.get(row)))).collect()
+    }
+
     /// Against rows that are left out one by one.
     #[test]
     fn what_is_kept_is_as_it_was() {
-        let all: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)> = (0..12u8)
-            .map(|i| {
-                (i64::from(i), (i % 5 != 3).then(|| vec![i; usize::from(i % 4)]), (i % 4 != 1).then(|| vec![i; 3]))
-            })
-            .collect();
-        let batch = |rows: &[&(i64, Option<Vec<u8>>, Option<Vec<u8>>)]| {
-            let mut batch = Batch::default();
-            rows.iter().for_each(|(time, key, value)| batch.push(*time, key.as_deref(), value.as_deref()));
-            batch
+        let row = |i: u8| -> Row {
+            let (key, value) = (vec![i; usize::from(i % 4)], vec![i; 3]);
+            (i64::from(i), (i % 5 != 3).then_some(key), (i % 4 != 1).then_some(value))
         };
-        let whole = batch(&all.iter().collect::<Vec<_>>());
-        let rows = |batch: &Batch| -> Vec<_> {
-            let rows = batch.rows();
-            let own = |column: crate::column::Column<'_>| {
-                column.iter(rows).map(|e| e.map(<[u8]>::to_vec)).collect::<Vec<_>>()
-            };
-            (batch.timestamps.clone(), own(batch.key_column()), own(batch.value_column()))
-                .0
-                .into_iter()
-                .zip(own(batch.key_column()))
-                .zip(own(batch.value_column()))
-                .collect()
-        };
+        let all: Vec<Row> = (0..12).map(row).collect();
+        let mut whole = Batch::default();
+        all.iter().for_each(|(time, key, value)| whole.push(*time, key.as_deref(), value.as_deref()));
         for mask in 0..1u32 << all.len() {
             let kept: Vec<u32> = (0..all.len() as u32).filter(|row| mask >> row & 1 == 1).collect();
             let mut passed = Passed { batch: whole.clone() };
             passed.keep(&kept);
-            let expected = batch(&kept.iter().map(|row| &all[*row as usize]).collect::<Vec<_>>());
-            assert_eq!(rows(&passed.batch), rows(&expected), "{kept:?}");
+            let expected: Vec<Row> = kept.iter().map(|row| all[*row as usize].clone()).collect();
+            assert_eq!(rows(&passed.batch), expected, "{kept:?}");
         }
     }
 }
